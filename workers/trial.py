@@ -1,0 +1,117 @@
+"""What is asked of a worker and what it answers: the data that crosses between head and hands.
+
+Frozen dataclasses of plain values only, so that they pickle over Ray and print as JSON. Nothing here acts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """How a trial ended. Never one bool: whose fault it was decides what happens next."""
+
+    OK = "ok"  # measured; the objective's number is there
+    CRASH = "crash"  # the candidate's fault: exit status, no number, NaN
+    TIMEOUT = "timeout"  # the candidate's fault: ran past a time limit
+    VIOLATION = "violation"  # broke a rule (scope, clock, audit)
+    INFRA = "infra"  # the machine's fault: repeated elsewhere, never held against the candidate
+    CANCELLED = "cancelled"  # stopped by a person or by the head
+
+
+class Provenance(StrEnum):
+    """Who measured a number."""
+
+    MEASURED = "measured"  # the worker itself
+    REPORTED = "reported"  # printed by the code under test, believed because a person chose to
+
+
+@dataclass(frozen=True, slots=True)
+class TrainPlan:
+    """The `train` runner: the worker's clock, the worker's data, the worker's score (docs/train-protocol.md)."""
+
+    budget_s: float  # training time between `start` and the arrival of the checkpoint
+    corpus: str | None = None  # which corpus the subject's prepare.py should offer; None: its default
+    script: str = "train.py"
+
+
+@dataclass(frozen=True, slots=True)
+class CommandPlan:
+    """The `command` runner: any command that prints a number; such a number is `reported`."""
+
+    command: str  # run by `sh -c` in the workspace
+    setup: str | None = None  # run once a workspace, before the clock
+    guards: tuple[str, ...] = ()  # commands that must exit 0 after the measurement
+    mounts: tuple[str, ...] = ()  # folders outside the workspace that the command reads
+
+
+@dataclass(frozen=True, slots=True)
+class TrialSpec:
+    """One measurement of one commit with one seed. `attempt` grows when the head hands the same trial out again."""
+
+    trial_id: str
+    attempt: int
+    commit: str  # 40 hex
+    base_commit: str  # 40 hex: sealed files are restored from here
+    sealed: tuple[str, ...]  # paths, relative to the repository's root
+    plan: TrainPlan | CommandPlan
+    objective: str  # the metric without which an outcome is not `ok`
+    seed: int
+    timeout_s: float  # the whole trial
+    cpus: int = 1
+    gpus: int = 0
+    bundle: bytes | None = None  # git bundle with `commit`, its prerequisites being what the node already has
+
+    @property
+    def budget_s(self) -> float | None:
+        return self.plan.budget_s if isinstance(self.plan, TrainPlan) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Advisory: for live views and charts, never for a decision."""
+
+    trial_id: str
+    phase: str  # workspace, setup, train, score, command, guard
+    fraction: float | None = None  # of the phase, 0..1
+    step: int | None = None
+    train_loss: float | None = None  # nats per token, as the candidate says
+
+
+@dataclass(frozen=True, slots=True)
+class TelemetrySample:
+    """One reading of the trial's GPU."""
+
+    at_s: float  # since the trial began
+    power_w: float | None
+    gpu_util_percent: float | None
+    vram_mb: float | None
+    sm_clock_mhz: float | None
+    temperature_c: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What a worker found. A number that is not known is absent or None, never 0."""
+
+    trial_id: str
+    attempt: int
+    outcome: Outcome
+    reason: str | None  # one line for a person; None when ok
+    measured: Mapping[str, float]  # by the worker itself
+    reported: Mapping[str, float]  # by the code under test
+    wall_s: float
+    energy_j: float | None  # NVML, over the trial; None without a GPU
+    started_at: float  # Unix time, this worker's clock
+    ended_at: float
+    fingerprint: str | None  # hex; only equal fingerprints are compared; None when it ended before that was known
+    device: str  # "NVIDIA H100 80GB HBM3", or the CPU's name
+    log: bytes = b""  # what the candidate printed, capped
+    telemetry: tuple[TelemetrySample, ...] = field(default=())
+
+    def metric(self, name: str) -> float | None:
+        """The value of a metric, the worker's own before the candidate's; None when unknown."""
+        value = self.measured.get(name)
+        return self.reported.get(name) if value is None else value
