@@ -1,0 +1,68 @@
+"""What a proposer is: it gives proposals when asked and hears what became of them.
+
+A proposer never decides, measures, or touches git. Its state must follow from the journal alone: after a crash a fresh one
+is built and told every past proposal and result in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from orchestrator.edits import Edit
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """An idea: one line of hypothesis and the edits that carry it out."""
+
+    description: str
+    edits: tuple[Edit, ...]
+    parents: tuple[str, ...] = ()
+    token: str | None = None  # handed back in Result: how the proposer recognises its own
+    usd: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """What a proposer may look at: the campaign as it stands."""
+
+    champion: str  # commit
+    read: Callable[[str], str | None]  # text of an editable file on the champion
+    editable: tuple[str, ...]  # editable paths that exist on the champion
+    kept: tuple[str, ...]
+    proposed: int  # how many proposals this proposer has given so far, past heads included
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of a proposal of this proposer. `effect` is signed so that negative is better."""
+
+    candidate: str
+    token: str | None
+    status: str  # keep, discard, inconclusive, rejected, crash, violation, conflict
+    effect: float | None  # against what it was measured with
+    metrics: Mapping[str, float]
+
+
+class Proposer(Protocol):
+    name: str
+
+    def propose(self, brief: Brief) -> Proposal | None:
+        """The next proposal; None when there will never be another. A malformed one raises `ProposalError`."""
+
+    def learn(self, result: Result) -> None:
+        """Hear the end of one of its own proposals (in the order of the journal)."""
+
+    def planned(self) -> int | None:
+        """How many proposals it will give in all, where it knows."""
+
+
+class ProposalError(ValueError):
+    """A proposal that cannot even be read; the campaign records it as rejected and asks for the next one."""
+
+    def __init__(self, description: str, reason: str) -> None:
+        super().__init__(reason)
+        self.description = description
+        self.reason = reason
