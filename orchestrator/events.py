@@ -77,9 +77,10 @@ class Evidence:
     noise_sd: float  # pooled over the campaign
     noise_df: int
     e_value: float  # against "no better", valid at any stopping time
-    threshold: float  # the e-value that a keep needed at that moment
-    p_null: float  # posterior probability that it does not help
-    rule: str  # calibrated or provable
+    e_value_needed: float | None  # what a keep needed at that moment; None where p_null alone decided
+    p_null: float  # posterior probability that it does not help, from what the campaign has learnt
+    p_null_allowed: float | None  # the largest that a keep allowed at that moment; None where e_value alone decided
+    rule: str  # calibrated, provable, or final
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +182,7 @@ class TrialStarted:
     candidates: tuple[str, ...]  # whose edits are in the commit and not in its base: many to many
     seed: int
     worker: str
+    gpus: float = 0.0
     stack: str | None = None
 
 

@@ -1,0 +1,361 @@
+"""The ledger: what the journal's events add up to. A pure fold: no I/O, no clock, no decision.
+
+The tournament reads it to decide, the views read it to tell. Only `Ledger.apply` changes it, one event at a time, in the
+journal's order; the same events give the same ledger. An event that the state does not allow raises `IllegalTransitionError`
+with the candidate's history.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from orchestrator import events as ev
+from orchestrator.samples import SampleBook, Samples
+from workers.trial import Outcome
+
+
+class CandidateState(StrEnum):
+    """The life of a candidate, one line each."""
+
+    PROPOSED = "proposed"  # arrived; the gates have not spoken
+    WAITING = "waiting"  # a commit on a champion; no trial yet
+    RACING = "racing"  # at least one trial started, undecided
+    WON = "won"  # won its race; waits for, or is in, a final
+    KEPT = "keep"  # on the champion branch
+    DISCARDED = "discard"
+    INCONCLUSIVE = "inconclusive"
+    REJECTED = "rejected"  # a gate said no
+    CRASHED = "crash"
+    VIOLATION = "violation"
+    CONFLICT = "conflict"  # could not be carried over to the champion as it is now
+
+
+_TRANSITIONS: dict[CandidateState, frozenset[CandidateState]] = {
+    CandidateState.PROPOSED: frozenset({CandidateState.WAITING, CandidateState.REJECTED, CandidateState.CONFLICT}),
+    CandidateState.WAITING: frozenset({CandidateState.WAITING, CandidateState.RACING, CandidateState.CONFLICT}),
+    CandidateState.RACING: frozenset(
+        {
+            CandidateState.WON,
+            CandidateState.DISCARDED,
+            CandidateState.INCONCLUSIVE,
+            CandidateState.CRASHED,
+            CandidateState.VIOLATION,
+        }
+    ),
+    CandidateState.WON: frozenset(
+        {
+            CandidateState.KEPT,
+            CandidateState.INCONCLUSIVE,
+            CandidateState.CRASHED,
+            CandidateState.VIOLATION,
+            CandidateState.CONFLICT,
+        }
+    ),
+}
+
+PENDING = frozenset({CandidateState.PROPOSED, CandidateState.WAITING, CandidateState.RACING, CandidateState.WON})
+
+_VERDICT_STATE = {
+    ev.Verdict.WON: CandidateState.WON,
+    ev.Verdict.DISCARD: CandidateState.DISCARDED,
+    ev.Verdict.INCONCLUSIVE: CandidateState.INCONCLUSIVE,
+    ev.Verdict.CRASH: CandidateState.CRASHED,
+    ev.Verdict.VIOLATION: CandidateState.VIOLATION,
+}
+
+
+class IllegalTransitionError(Exception):
+    """The journal and the rules disagree: a defect of Regatta, or a journal that was tampered with."""
+
+
+@dataclass(slots=True)
+class Candidate:
+    proposed: ev.Proposed
+    proposed_at: float
+    state: CandidateState = CandidateState.PROPOSED
+    admitted: ev.Admitted | None = None
+    reason: str | None = None
+    evidence: ev.Evidence | None = None  # of its race
+    decided_at: float | None = None
+    trials: list[str] = field(default_factory=list)
+    history: list[str] = field(default_factory=list)
+
+    @property
+    def id(self) -> str:
+        return self.proposed.candidate
+
+    @property
+    def commit(self) -> str | None:
+        return self.admitted.commit if self.admitted else None
+
+    @property
+    def base(self) -> str | None:
+        return self.admitted.base if self.admitted else None
+
+
+@dataclass(slots=True)
+class Trial:
+    started: ev.TrialStarted
+    started_at: float
+    worker: str
+    attempt: int = 1
+    adrift: bool = False  # its head died; to be handed out again
+    ended: ev.TrialEnded | None = None
+
+    @property
+    def id(self) -> str:
+        return self.started.trial
+
+
+@dataclass(slots=True)
+class Stack:
+    built: ev.StackBuilt
+    decided: ev.StackDecided | None = None
+
+
+@dataclass(slots=True)
+class Champion:
+    commit: str
+    kept: tuple[str, ...] = ()  # every candidate in it, in the order they were kept
+
+
+class Ledger:
+    """The state of one campaign. Read its attributes; change it through `apply` alone."""
+
+    def __init__(self, objective: str) -> None:
+        self.objective = objective
+        self.opened: ev.CampaignOpened | None = None
+        self.opened_at: float | None = None
+        self.head: ev.HeadStarted | None = None
+        self.stopped: ev.HeadStopped | None = None  # None while a head runs, or after it was killed
+        self.limit: ev.StopReason | None = None
+        self.candidates: dict[str, Candidate] = {}
+        self.pending: dict[str, Candidate] = {}  # those in PENDING, in order of arrival
+        self.won: list[str] = []  # in the order they won, until kept or turned down
+        self.decided_races: list[ev.Evidence] = []  # of every race that ended with a verdict on the numbers
+        self.race_wins: list[ev.Evidence] = []
+        self.trials: dict[str, Trial] = {}
+        self.open_trials: dict[str, Trial] = {}
+        self.trials_of: dict[str, list[Trial]] = {}  # by commit
+        self.outcomes: dict[Outcome, int] = dict.fromkeys(Outcome, 0)
+        self.infra_in_a_row = 0
+        self.book = SampleBook()
+        self.fingerprint: str | None = None
+        self.champion: Champion | None = None
+        self.moves: list[tuple[float, ev.ChampionMoved]] = []
+        self.stacks: dict[str, Stack] = {}
+        self.open_stack: Stack | None = None
+        self.stack_limit: int | None = None  # bisection: how many winners the next stack may hold
+        self.workers: dict[str, ev.WorkerChanged] = {}
+        self.exhausted: set[str] = set()  # proposers that have nothing more to give
+        self.proposals_by: dict[str, int] = {}
+        self.syntax_seen: dict[tuple[str, str], str] = {}  # (base commit, fingerprint of the change) -> candidate
+        self.decided_since_keep = 0
+        self.proposer_usd = 0.0
+        self.trial_seconds = 0.0  # wall-clock of every ended trial
+        self.gpu_seconds = 0.0
+        self.energy_j: float | None = None
+        self.last_at: float | None = None
+        self._head_since: float | None = None
+        self._ran_before_s = 0.0
+
+    # -- reading
+
+    @property
+    def base(self) -> str:
+        assert self.opened is not None
+        return self.opened.base
+
+    def samples(self, commit: str) -> Samples:
+        return self.book.of(commit)
+
+    def running_s(self, now: float | None = None) -> float:
+        """Seconds that heads of this campaign have run, up to `now` (or to the last event)."""
+        if self._head_since is None:
+            return self._ran_before_s
+        until = now if now is not None else self.last_at
+        return self._ran_before_s + max(0.0, (until or self._head_since) - self._head_since)
+
+    def busy(self) -> dict[str, Trial]:
+        """The trial that each worker runs at this moment."""
+        return {trial.worker: trial for trial in self.open_trials.values() if not trial.adrift}
+
+    def free_workers(self) -> list[str]:
+        busy = self.busy()
+        return [w for w, seen in self.workers.items() if seen.state is ev.WorkerState.IDLE and w not in busy]
+
+    # -- folding
+
+    def apply(self, event: ev.Event, at: float) -> None:
+        """Fold one event, which happened at Unix time `at`. Raises `IllegalTransitionError`."""
+        match event:
+            case ev.CampaignOpened():
+                self.opened, self.opened_at = event, at
+                self.champion = Champion(event.base)
+            case ev.HeadStarted():
+                self._head_started(event, at)
+            case ev.HeadStopped():
+                self._close_head(at)
+                self.stopped = event
+            case ev.LimitReached():
+                self.limit = event.reason
+            case ev.WorkerChanged():
+                self.workers[event.worker] = event
+            case ev.ProposalsEnded():
+                self.exhausted.add(event.proposer)
+            case ev.Proposed() | ev.Admitted() | ev.Rejected() | ev.Conflicted() | ev.CandidateDecided():
+                self._apply_to_candidate(event, at)
+            case ev.TrialStarted() | ev.TrialRestarted() | ev.TrialEnded():
+                self._apply_to_trial(event, at)
+            case ev.StackBuilt() | ev.StackDecided() | ev.ChampionMoved():
+                self._apply_to_stack(event, at)
+            case ev.Note():
+                pass
+        self.last_at = at
+
+    def _head_started(self, event: ev.HeadStarted, at: float) -> None:
+        if self._head_since is not None and self.last_at is not None:
+            self._close_head(self.last_at)  # the former head was killed: it ran at least until its last event
+        self.head, self.stopped, self.limit = event, None, None
+        self._head_since = at
+        self.workers.clear()
+        self.exhausted.clear()
+        self.infra_in_a_row = 0
+        for trial in self.open_trials.values():
+            trial.adrift = True
+
+    def _close_head(self, at: float) -> None:
+        if self._head_since is not None:
+            self._ran_before_s += max(0.0, at - self._head_since)
+        self._head_since = None
+
+    def _apply_to_candidate(
+        self, event: ev.Proposed | ev.Admitted | ev.Rejected | ev.Conflicted | ev.CandidateDecided, at: float
+    ) -> None:
+        if isinstance(event, ev.Proposed):
+            if event.candidate in self.candidates:
+                raise IllegalTransitionError(f"{event.candidate} was proposed twice")
+            candidate = Candidate(event, at)
+            self.candidates[candidate.id] = self.pending[candidate.id] = candidate
+            self.proposals_by[event.proposer] = self.proposals_by.get(event.proposer, 0) + 1
+            self.proposer_usd += event.usd
+            return
+        candidate = self._candidate(event.candidate)
+        match event:
+            case ev.Admitted():
+                self._move(candidate, CandidateState.WAITING, f"admitted on {event.base[:7]}")
+                candidate.admitted = event
+                self.syntax_seen.setdefault((event.base, event.fingerprint), candidate.id)
+            case ev.Rejected():
+                self._end(candidate, CandidateState.REJECTED, f"{event.gate}: {event.reason}", at)
+            case ev.Conflicted():
+                self._end(candidate, CandidateState.CONFLICT, event.reason, at)
+            case ev.CandidateDecided():
+                self._decide(candidate, event, at)
+
+    def _decide(self, candidate: Candidate, event: ev.CandidateDecided, at: float) -> None:
+        if event.evidence is not None and candidate.state is CandidateState.RACING:
+            candidate.evidence = event.evidence
+            self.decided_races.append(event.evidence)
+        if event.verdict is ev.Verdict.WON:
+            self._move(candidate, CandidateState.WON, event.reason)
+            candidate.reason = event.reason
+            self.won.append(candidate.id)
+            if event.evidence is not None:
+                self.race_wins.append(event.evidence)
+        else:
+            self._end(candidate, _VERDICT_STATE[event.verdict], event.reason, at)
+
+    def _apply_to_trial(self, event: ev.TrialStarted | ev.TrialRestarted | ev.TrialEnded, at: float) -> None:
+        if isinstance(event, ev.TrialStarted):
+            if event.trial in self.trials:
+                raise IllegalTransitionError(f"{event.trial} was started twice")
+            trial = Trial(event, at, event.worker)
+            self.trials[trial.id] = self.open_trials[trial.id] = trial
+            self.trials_of.setdefault(event.commit, []).append(trial)
+            for name in event.candidates:
+                candidate = self._candidate(name)
+                candidate.trials.append(trial.id)
+                if candidate.state is CandidateState.WAITING:
+                    self._move(candidate, CandidateState.RACING, f"{trial.id} started")
+            return
+        open_trial = self.open_trials.get(event.trial)
+        if open_trial is None:
+            raise IllegalTransitionError(f"{event.trial} is not running: {type(event).__name__} cannot follow")
+        if isinstance(event, ev.TrialRestarted):
+            open_trial.attempt, open_trial.worker, open_trial.adrift = event.attempt, event.worker, False
+            return
+        open_trial.ended = event
+        del self.open_trials[event.trial]
+        self._count(open_trial, event)
+
+    def _count(self, trial: Trial, ended: ev.TrialEnded) -> None:
+        self.outcomes[ended.outcome] += 1
+        self.trial_seconds += ended.wall_s
+        self.gpu_seconds += ended.wall_s * trial.started.gpus
+        if ended.energy_j is not None:
+            self.energy_j = (self.energy_j or 0.0) + ended.energy_j
+        if ended.outcome is Outcome.INFRA:
+            self.infra_in_a_row += 1
+        elif ended.outcome is not Outcome.CANCELLED:
+            self.infra_in_a_row = 0
+        if ended.outcome is Outcome.OK:
+            value = ended.metric(self.objective)
+            if value is None:
+                raise IllegalTransitionError(f"{trial.id} ended ok without {self.objective}")
+            self.fingerprint = self.fingerprint or ended.fingerprint
+            self.book.add(trial.started.commit, value)
+
+    def _apply_to_stack(self, event: ev.StackBuilt | ev.StackDecided | ev.ChampionMoved, at: float) -> None:
+        match event:
+            case ev.StackBuilt():
+                if self.open_stack is not None:
+                    raise IllegalTransitionError(f"{event.stack} was built while {self.open_stack.built.stack} is undecided")
+                self.open_stack = self.stacks[event.stack] = Stack(event)
+            case ev.StackDecided():
+                if self.open_stack is None or self.open_stack.built.stack != event.stack:
+                    raise IllegalTransitionError(f"{event.stack} is not the stack being measured")
+                self.open_stack.decided = event
+                if not event.kept:
+                    size = len(self.open_stack.built.candidates)
+                    self.stack_limit = size // 2 if size > 1 else None
+                    self.open_stack = None
+            case ev.ChampionMoved():
+                self._move_champion(event, at)
+
+    def _move_champion(self, event: ev.ChampionMoved, at: float) -> None:
+        if self.open_stack is None or self.champion is None or event.previous != self.champion.commit:
+            raise IllegalTransitionError(f"champion cannot move from {event.previous[:7]} to {event.commit[:7]}")
+        # The branch's commits carry trailers; their trees are those that were measured as the stack.
+        self.book.share(self.open_stack.built.commit, event.commit)
+        self.champion = Champion(event.commit, self.champion.kept + event.kept)
+        for name in event.kept:
+            self._end(self._candidate(name), CandidateState.KEPT, self._candidate(name).reason or "", at)
+        self.moves.append((at, event))
+        self.open_stack, self.stack_limit = None, None
+        self.decided_since_keep = 0
+
+    # -- the candidate's state machine
+
+    def _candidate(self, name: str) -> Candidate:
+        try:
+            return self.candidates[name]
+        except KeyError:
+            raise IllegalTransitionError(f"{name} was never proposed") from None
+
+    def _move(self, candidate: Candidate, state: CandidateState, story: str) -> None:
+        if state not in _TRANSITIONS.get(candidate.state, frozenset()):
+            history = "; ".join(candidate.history) or "nothing"
+            raise IllegalTransitionError(f"{candidate.id} cannot go from {candidate.state} to {state}; before: {history}")
+        candidate.state = state
+        candidate.history.append(f"{state}: {story}")
+
+    def _end(self, candidate: Candidate, state: CandidateState, reason: str, at: float) -> None:
+        self._move(candidate, state, reason)
+        candidate.reason, candidate.decided_at = reason, at
+        self.pending.pop(candidate.id, None)
+        if candidate.id in self.won:
+            self.won.remove(candidate.id)
+        if state is not CandidateState.REJECTED:
+            self.decided_since_keep += 1
