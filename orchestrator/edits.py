@@ -26,9 +26,7 @@ class Edit:
     def __post_init__(self) -> None:
         forms = (self.search is not None, self.content is not None, self.delete)
         if sum(forms) != 1 or (self.search is not None) != (self.replace is not None):
-            raise EditError(
-                f"edit of {self.path!r}: give exactly one of 'search' with 'replace', 'content', or 'delete': true"
-            )
+            raise EditError(f"edit of {self.path!r}: give exactly one of 'search' with 'replace', 'content', or 'delete': true")
         if self.search == "":
             raise EditError(f"edit of {self.path!r}: 'search' is empty; give 'content' to write the whole file")
 
@@ -61,6 +59,8 @@ def apply_edit(edit: Edit, text: str | None) -> str | None:
     assert edit.search is not None
     assert edit.replace is not None
     found = text.count(edit.search)
+    if found == 1 and text.find(edit.search, text.find(edit.search) + 1) >= 0:
+        found = 2  # it overlaps itself, which `count` does not see
     if found != 1:
         where = "not found" if found == 0 else f"found {found} times"
         raise EditError(f"{edit.path}: search text {where}, must be found exactly once: {_quote(edit.search)}")
