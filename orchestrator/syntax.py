@@ -1,0 +1,102 @@
+"""Source text as Python sees it: whether it compiles, and a normal form in which comments and formatting vanish.
+
+Pure: nothing is imported, run or read. In the normal form of a `.py` file comments, formatting and docstrings are dropped and
+names stay; of any other file, and of Python that cannot be parsed or is nested absurdly deep, only trailing whitespace is.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import warnings
+from collections.abc import Mapping
+
+Changes = Mapping[str, tuple[str | None, str | None]]
+"""Path to (text before, text after); None where there is no such file."""
+
+
+def syntax_problem(path: str, text: str) -> str | None:
+    """Why `text` cannot be the content of `path`; None when it can."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        return f"{path}: character {error.start} cannot be written as UTF-8"
+    if not path.endswith(".py"):
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an odd escape sequence is no reason to refuse
+            compile(text, path, "exec", dont_inherit=True)
+    except SyntaxError as error:
+        return f"{path}:{error.lineno or 1}: does not compile: {error.msg}"
+    except (RecursionError, MemoryError):
+        return f"{path}: does not compile: nested too deeply"
+    except (ValueError, OverflowError) as error:
+        return f"{path}: does not compile: {error}"
+    return None
+
+
+def normalise(path: str, text: str | None) -> str | None:
+    """The normal form of a file's text; None stays None. Equal forms do the same."""
+    if text is None:
+        return None
+    if path.endswith(".py"):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return "python " + _dump(_without_docstrings(ast.parse(text)))
+        except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
+            pass  # compared as text; whether it may stay is the syntax gate's question
+    return "text " + "\n".join(line.rstrip() for line in text.split("\n")).rstrip("\n")
+
+
+def _without_docstrings(tree: ast.Module) -> ast.Module:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and (
+            node.body
+            and isinstance(node.body[0], ast.Expr)
+            and isinstance(node.body[0].value, ast.Constant)
+            and isinstance(node.body[0].value.value, str)
+        ):
+            del node.body[0]
+    return tree
+
+
+def _dump(node: object) -> str:
+    """As `ast.dump`, without what is empty, so that it says the same under every Python that reads the same program."""
+    if isinstance(node, list):
+        return f"[{','.join(map(_dump, node))}]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = [
+        f"{name}={_dump(value)}"
+        for name, value in ast.iter_fields(node)
+        if not (value is None or value == [] or name in ("kind", "ctx"))
+    ]
+    return f"{type(node).__name__}({','.join(fields)})"
+
+
+def syntax_fingerprint(changes: Changes) -> str:
+    """SHA-256 (hex) of what `changes` result in: equal for two candidates on one base that come to the same program.
+
+    Files that stay the same in their normal form do not count, so a comment in a second file does not make an edit new.
+    """
+    forms = _changed_forms(changes)
+    return hashlib.sha256(json.dumps(sorted(forms.items())).encode()).hexdigest()
+
+
+def is_no_op(changes: Changes) -> bool:
+    """True when nothing but comments, docstrings and formatting changes."""
+    return not _changed_forms(changes)
+
+
+def _changed_forms(changes: Changes) -> dict[str, str | None]:
+    forms = {}
+    for path, (old, new) in changes.items():
+        if old == new:
+            continue
+        form = normalise(path, new)
+        if form != normalise(path, old):
+            forms[path] = form
+    return forms
