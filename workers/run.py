@@ -1,0 +1,122 @@
+"""One trial, start to end, on this machine. Needs no Ray.
+
+`run_trial` never raises for what a candidate does, nor for a machine's ordinary troubles (a full disk, a failing git,
+missing data): these are the measurement's outcome. It raises MissingBaseError where the trial builds on commits that this
+node does not have, for the caller to send them. All that it makes is gone when it returns, except the node's caches.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import gettempdir
+
+from workers.fingerprint import fingerprint
+from workers.output import CappedLog
+from workers.process import SurvivorsError
+from workers.runners import command
+from workers.session import Machine, Session, Stopped
+from workers.subject_data import DataError
+from workers.telemetry import Recorder, cpu_name, open_gpu
+from workers.trial import Measurement, Outcome, Progress, TrainPlan, TrialSpec
+from workers.waiting import Cancellation, CancelledError, DeadlinePassedError
+from workers.workspace import GitError, MissingBaseError, NodeRepository
+
+
+def this_machine(root: Path | None = None, visible_devices: str = "", data_root: Path | None = None) -> Machine:
+    """What this process can measure with. `root`: where caches and workspaces lie, on a local disk."""
+    gpu = open_gpu(visible_devices)
+    return Machine(
+        repository=NodeRepository(root or Path(gettempdir()) / f"regatta-{os.getuid()}"),
+        gpu=gpu,
+        visible_devices=visible_devices,
+        device=gpu.name or cpu_name(),
+        data_root=data_root or Path(os.environ.get("REGATTA_DATA") or Path.home() / ".cache/regatta"),
+    )
+
+
+def run_trial(
+    spec: TrialSpec,
+    machine: Machine,
+    *,
+    cancel: Cancellation | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    log: CappedLog | None = None,
+) -> Measurement:
+    """Measure one commit once. `cancel` may be thrown, and `log` read, from other threads meanwhile."""
+    started_at, began = time.time(), time.monotonic()
+    log = CappedLog() if log is None else log
+    recorder = Recorder(machine.gpu)
+    session = Session(
+        spec=spec,
+        machine=machine,
+        deadline=began + spec.timeout_s,
+        cancel=cancel or Cancellation(),
+        log=log,
+        on_progress=on_progress,
+        peak_vram_mb=lambda: recorder.peak_vram_mb,
+    )
+    session.begin("workspace")
+    mark: str | None = None
+    try:
+        if spec.bundle is not None and not machine.repository.has(spec.commit):
+            machine.repository.receive(spec.bundle)
+        mark = fingerprint(session)
+        with recorder:
+            _run(session)
+        outcome, reason = Outcome.OK, None
+    except MissingBaseError:
+        raise
+    except (Stopped, CancelledError, DeadlinePassedError, GitError, DataError, SurvivorsError, OSError) as error:
+        outcome, reason = _explain(error, session)
+    ok = outcome is Outcome.OK
+    if spec.gpus and recorder.peak_vram_mb is not None:
+        session.measured["peak_vram_mb"] = recorder.peak_vram_mb
+    wall_s = time.monotonic() - began
+    if isinstance(spec.plan, TrainPlan):
+        session.measured["total_seconds"] = wall_s
+    return Measurement(
+        trial_id=spec.trial_id,
+        attempt=spec.attempt,
+        outcome=outcome,
+        reason=reason,
+        measured=session.measured,
+        reported=session.reported if ok else {},  # what a failed candidate says of itself can never look like a record
+        wall_s=wall_s,
+        energy_j=recorder.energy_j,
+        started_at=started_at,
+        ended_at=started_at + wall_s,
+        fingerprint=mark,
+        device=machine.device,
+        log=log.value(),
+        telemetry=recorder.samples,
+    )
+
+
+def _run(session: Session) -> None:
+    if session.cancel.cancelled:
+        raise CancelledError
+    plan = session.spec.plan
+    if isinstance(plan, TrainPlan):
+        raise NotImplementedError
+    command.run(session, plan)
+    objective = session.spec.objective
+    if objective not in session.measured and objective not in session.reported:
+        known = ", ".join(sorted({*session.measured, *session.reported}))
+        raise Stopped(Outcome.CRASH, f"there is no value of {objective}; known are {known}")
+
+
+def _explain(error: Exception, session: Session) -> tuple[Outcome, str]:
+    """Whose fault it was, and one line for a person."""
+    match error:
+        case Stopped():
+            return error.outcome, error.reason
+        case CancelledError():
+            return Outcome.CANCELLED, f"cancelled during {session.phase}"
+        case DeadlinePassedError():
+            spec = session.spec
+            return Outcome.TIMEOUT, f"not over after timeout_s = {spec.timeout_s:g} (during {session.phase})"
+        case _:
+            return Outcome.INFRA, f"{type(error).__name__} during {session.phase}: {error}"

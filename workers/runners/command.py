@@ -1,0 +1,112 @@
+"""The `command` runner: any command that prints a number. Such a number is `reported`, and every view says so.
+
+Read on standard output, however much is printed: `METRIC name=value` lines, and `name: value` lines after a line `---`.
+The last value of a name counts, but two different values of the objective are a crash, and so are an exit status other
+than 0, no value of the objective, a value that is not finite, and a guard that fails. The worker itself measures
+`wall_s` of the command and `peak_rss_mb`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+from workers.session import Session, Stopped
+from workers.trial import CommandPlan, Outcome
+
+_NUMBER = r"([+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|nan|inf(?:inity)?))"
+_METRIC = re.compile(rf"METRIC\s+([\w.µ]+)={_NUMBER}\s*", re.IGNORECASE)
+_SUMMARY = re.compile(rf"([\w.µ]+):\s*{_NUMBER}\s*", re.IGNORECASE)
+_MOST_NAMES = 256
+_LONGEST_LINE_BYTES = 1024
+
+
+class MetricReader:
+    """Finds metrics in a stream that arrives in pieces. Its memory is bounded, whatever is printed."""
+
+    def __init__(self, objective: str) -> None:
+        self.values: dict[str, float] = {}  # finite ones
+        self.objective_values: list[float] = []  # the different ones, as they came; two are enough to know
+        self._objective = objective
+        self._rest = b""
+        self._too_long = False  # the line under way is: it is no metric
+        self._in_summary = False
+
+    def feed(self, chunk: bytes) -> None:
+        """Take in a piece; an empty one is the end."""
+        first, newline, others = chunk.partition(b"\n")
+        self._keep(first)
+        if newline or not chunk:
+            self._take(self._rest)
+            self._rest, self._too_long = b"", False
+        lines, _, last = others.rpartition(b"\n")
+        # most output is none of this, and a gigabyte of it must not take minutes
+        if b"METRIC" in lines or b"---" in lines or self._in_summary:
+            for line in lines.split(b"\n"):
+                self._take(line)
+        self._keep(last)
+
+    def _keep(self, piece: bytes) -> None:
+        if len(self._rest) + len(piece) > _LONGEST_LINE_BYTES:
+            self._rest, self._too_long = b"", True
+        elif not self._too_long:
+            self._rest += piece
+
+    def _take(self, line: bytes) -> None:
+        if len(line) > _LONGEST_LINE_BYTES or (line[:6] not in (b"METRIC", b"---", b"---\r") and not self._in_summary):
+            return
+        text = line.decode(errors="replace").rstrip("\r")
+        if text == "---":
+            self._in_summary = True
+        found = _METRIC.fullmatch(text) if text.startswith("METRIC") else None
+        if found is None and self._in_summary:
+            found = _SUMMARY.fullmatch(text)
+        if found is None:
+            return
+        name, value = found[1], float(found[2])
+        if name == self._objective and len(self.objective_values) < 2 and value not in self.objective_values:
+            self.objective_values.append(value)
+        if math.isfinite(value) and (name in self.values or name == self._objective or len(self.values) < _MOST_NAMES):
+            self.values[name] = value
+
+
+def run(session: Session, plan: CommandPlan) -> None:
+    """Measure once: set up, run the command, check the guards. Fills the session's `measured` and `reported`."""
+    with session.workspace() as workspace:
+        if plan.setup is not None:
+            session.begin("setup")
+            exited = session.run(("sh", "-c", plan.setup), workspace)
+            if not exited.succeeded:
+                raise Stopped(Outcome.CRASH, f"the setup `{plan.setup}` failed: {exited}{session.last_words()}")
+        session.begin("command")
+        session.measured.pop("peak_rss_mb", None)  # the command's, not the setup's
+        reader = MetricReader(session.spec.objective)
+        exited = session.run(("sh", "-c", plan.command), workspace, reader.feed)
+        memory_mb = exited.peak_rss_mb
+        session.measured["wall_s"] = exited.wall_s
+        if not exited.succeeded:
+            raise Stopped(Outcome.CRASH, f"the command failed: {exited}{session.last_words()}")
+        session.reported.update(_metrics(reader, session.spec.objective))
+        for guard in plan.guards:
+            session.begin("guard")
+            exited = session.run(("sh", "-c", guard), workspace)
+            if not exited.succeeded:
+                raise Stopped(Outcome.CRASH, f"the guard `{guard}` failed: {exited}{session.last_words()}")
+        if memory_mb is not None:
+            session.measured["peak_rss_mb"] = memory_mb
+
+
+def _metrics(reader: MetricReader, objective: str) -> dict[str, float]:
+    """The values that the command printed; Stopped where the objective's is not to be had."""
+    values = reader.objective_values
+    if not values:
+        raise Stopped(
+            Outcome.CRASH,
+            f"the command printed no value of {objective}: it should print a line `METRIC {objective}=<number>`",
+        )
+    for value in values:
+        if not math.isfinite(value):
+            raise Stopped(Outcome.CRASH, f"the value of {objective} is {value}: it must be finite")
+    if len(values) > 1:
+        raise Stopped(Outcome.CRASH, f"the command printed two values of {objective}: {values[0]} and {values[1]}")
+    return reader.values

@@ -1,0 +1,330 @@
+"""A node's git cache, and the private folders in which trials run.
+
+`NodeRepository` is one bare repository per node, shared by the node's workers: bundles are received into it, and
+workspaces are detached worktrees of it. A workspace holds the commit's files except that sealed ones are the base
+commit's, byte for byte: each is hashed after the checkout and rewritten where it differs. Content is what git stores:
+no filter, hook, line-ending or configuration, of the machine or of the commit, has a say. A workspace belongs to the
+process that made it; those of dead workers are removed when a repository is opened.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import stat
+import subprocess
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+_CONFIG = {
+    "core.hooksPath": "/dev/null",
+    "core.autocrlf": "false",
+    "core.symlinks": "true",
+    "core.fsmonitor": "false",
+    "gc.auto": "0",
+    "maintenance.auto": "false",
+    "protocol.allow": "never",
+    "protocol.file.allow": "always",
+    "checkout.workers": "1",
+    "advice.detachedHead": "false",
+    "safe.directory": "*",
+}
+_RAW = "* -text !eol -ident -filter -working-tree-encoding\n"  # info/attributes: outranks a commit's .gitattributes
+_OBJECT_ID = re.compile(r"\b[0-9a-f]{40}(?:[0-9a-f]{24})?\b")
+
+
+class GitError(Exception):
+    """git could not do what it was asked: this machine's fault, or the caller's."""
+
+
+class MissingBaseError(GitError):
+    """A bundle, or a trial, builds on commits that this node does not have: send the full bundle."""
+
+    def __init__(self, commits: Sequence[str]) -> None:
+        super().__init__(f"this node lacks {', '.join(commits)}: send a bundle that contains them")
+        self.commits = tuple(commits)
+
+    def __reduce__(self) -> tuple[type[MissingBaseError], tuple[tuple[str, ...]]]:
+        return type(self), (self.commits,)
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """One file of a commit."""
+
+    mode: str  # git's: 100644, 100755, 120000 (symbolic link)
+    object_id: str
+
+
+@dataclass(slots=True)
+class Workspace:
+    """A checked-out commit and a private home and temporary folder beside it. Leaving the context removes it all."""
+
+    folder: Path  # everything of this workspace lies below
+    path: Path  # the files of the commit
+    home: Path
+    tmp: Path
+    _admin: Path | None = field(default=None)  # git's own record of the worktree
+
+    def __enter__(self) -> Workspace:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.remove()
+
+    def mend(self) -> None:
+        """Put an empty folder wherever a candidate removed one of its folders, so that the next process can start."""
+        for folder in (self.folder, self.path, self.home, self.tmp):
+            if not folder.is_dir():
+                folder.unlink(missing_ok=True)
+                folder.mkdir(mode=0o700)
+
+    def remove(self) -> None:
+        """Remove it, whatever a candidate did to it."""
+        remove_tree(self.folder)
+        if self._admin is not None:
+            remove_tree(self._admin)
+
+
+class NodeRepository:
+    """The git cache under `root` (node-local; made when it is not there) and this process's workspaces."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._git_dir = root / "repository.git"
+        self._trees: dict[str, Mapping[str, Blob]] = {}
+        self._received: set[str] = set()
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _locked(root / "repository.lock"):
+            if not (self._git_dir / "info/attributes").exists():
+                self._git("init", "--bare", "--quiet", str(self._git_dir))
+                (self._git_dir / "info").mkdir(exist_ok=True)
+                (self._git_dir / "info/attributes").write_text(_RAW)
+            self._remove_orphans()
+            self._own = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=self._workers_folder()))
+            self._own_lock = _Lock(self._own / "lock")  # held while this process lives
+
+    def receive(self, bundle: bytes) -> frozenset[str]:
+        """Take in a git bundle; the commits that it names. MissingBaseError where it builds on unknown commits."""
+        with tempfile.NamedTemporaryFile(dir=self._own, suffix=".bundle") as file:
+            file.write(bundle)
+            file.flush()
+            heads = self._git("bundle", "list-heads", file.name).split()[::2]
+            commits = frozenset(head.decode() for head in heads)
+            if not commits <= self._received:
+                self._fetch(file.name, commits)
+        return commits
+
+    def _fetch(self, bundle: str, commits: frozenset[str]) -> None:
+        refs = [f"+{commit}:refs/received/{commit}" for commit in sorted(commits)]
+        try:
+            with _locked(self.root / "repository.lock"):
+                self._git("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", bundle, *refs)
+        except GitError as error:
+            lacking = str(error).partition("lacks these prerequisite commits")[2]
+            if lacking:
+                raise MissingBaseError(_OBJECT_ID.findall(lacking)) from None
+            raise
+        self._received |= commits
+
+    def has(self, commit: str) -> bool:
+        if commit not in self._received:
+            try:
+                self._git("cat-file", "-e", f"{commit}^{{commit}}")
+            except GitError:
+                return False
+            self._received.add(commit)
+        return True
+
+    def files(self, commit: str) -> Mapping[str, Blob]:
+        """Every file of a commit by its path. Kept in memory for the few commits that are bases."""
+        if commit not in self._trees:
+            if not self.has(commit):
+                raise MissingBaseError([commit])
+            if len(self._trees) > 16:
+                self._trees.pop(next(iter(self._trees)))
+            self._trees[commit] = dict(_tree_entries(self._git("ls-tree", "-r", "-z", commit)))
+        return self._trees[commit]
+
+    def sealed_blobs(self, base_commit: str, sealed: Iterable[str]) -> dict[str, Blob]:
+        """The base commit's version of each sealed path. GitError where the base has no such file."""
+        files = self.files(base_commit)
+        lacking = sorted(path for path in sealed if path not in files)
+        if lacking:
+            raise GitError(f"sealed paths that the base commit {base_commit[:12]} does not have: {', '.join(lacking)}")
+        return {path: files[path] for path in sealed}
+
+    def workspace(self, commit: str, base_commit: str, sealed: Iterable[str]) -> Workspace:
+        """A fresh private folder with the files of `commit`, the sealed ones from `base_commit`."""
+        blobs = self.sealed_blobs(base_commit, sealed)
+        if not self.has(commit):
+            raise MissingBaseError([commit])
+        self._own.mkdir(mode=0o700, exist_ok=True)  # a candidate may have removed it
+        folder = Path(tempfile.mkdtemp(prefix="trial-", dir=self._own))
+        workspace = Workspace(folder, folder / "workspace", folder / "home", folder / "tmp")
+        try:
+            workspace.home.mkdir(mode=0o700)
+            workspace.tmp.mkdir(mode=0o700)
+            # git names its record after the last part of the path: unique, so that workers do not race for a name
+            checkout = folder / folder.name
+            self._git("worktree", "add", "--quiet", "--force", "--detach", str(checkout), commit)
+            workspace._admin = self._git_dir / "worktrees" / folder.name
+            checkout.rename(workspace.path)
+            (workspace._admin / "gitdir").write_text(f"{workspace.path / '.git'}\n")
+            self._restore(workspace.path, blobs)
+        except BaseException:
+            workspace.remove()
+            raise
+        return workspace
+
+    def _restore(self, root: Path, blobs: Mapping[str, Blob]) -> None:
+        """Make every sealed path what the base says: a file of its own, with that content and mode."""
+        _clear_parents(root, blobs)
+        for path, blob in blobs.items():
+            if blob.mode != "160000" and not _is(root / path, blob):  # a submodule is no file
+                content = self._git("cat-file", "blob", blob.object_id)
+                _write(root / path, blob, content)
+
+    def _git(self, *arguments: str) -> bytes:
+        environment = {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "HOME": "/nonexistent",
+            "LC_ALL": "C",
+            "GIT_DIR": str(self._git_dir),
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_CONFIG_GLOBAL": "/dev/null",
+            "GIT_ATTR_NOSYSTEM": "1",
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_NO_REPLACE_OBJECTS": "1",
+            "GIT_CONFIG_COUNT": str(len(_CONFIG)),
+        }
+        for index, (key, value) in enumerate(_CONFIG.items()):
+            environment |= {f"GIT_CONFIG_KEY_{index}": key, f"GIT_CONFIG_VALUE_{index}": value}
+        done = subprocess.run(
+            ["git", *arguments], env=environment, cwd=self.root, stdin=subprocess.DEVNULL, capture_output=True
+        )
+        if done.returncode != 0:
+            said = " ".join(done.stderr.decode(errors="replace").split())
+            raise GitError(f"git {arguments[0]} failed with status {done.returncode}: {said}")
+        return done.stdout
+
+    def _workers_folder(self) -> Path:
+        folder = self.root / "workers"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return folder
+
+    def _remove_orphans(self) -> None:
+        """What workers left that were killed: a lock that nobody holds marks the dead."""
+        for folder in self._workers_folder().iterdir():
+            try:
+                _Lock(folder / "lock").release()
+            except BlockingIOError:
+                continue
+            for workspace in folder.iterdir():
+                remove_tree(self._git_dir / "worktrees" / workspace.name)
+            remove_tree(folder)
+
+    def close(self) -> None:
+        """Give up this process's folder."""
+        self._own_lock.release()
+        remove_tree(self._own)
+
+
+class _Lock:
+    """An exclusive lock on a file, not waited for; the kernel gives it up when the process ends."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._descriptor)
+            raise
+
+    def release(self) -> None:
+        os.close(self._descriptor)
+
+
+class _locked:  # noqa: N801  used as a statement
+    """Wait for the lock on a file, and hold it for the block."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder even where a candidate took away its own rights to it; nothing is followed out of it."""
+    if not os.path.lexists(folder):
+        return
+    try:
+        shutil.rmtree(folder)
+    except OSError:
+        for where, folders, _ in os.walk(folder):
+            for name in folders:
+                path = Path(where) / name
+                if not path.is_symlink():
+                    path.chmod(0o700)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _tree_entries(listing: bytes) -> Iterable[tuple[str, Blob]]:
+    for line in listing.split(b"\0"):
+        if line:
+            about, _, path = line.partition(b"\t")
+            mode, _, object_id = about.decode().split()
+            yield os.fsdecode(path), Blob(mode, object_id)
+
+
+def _clear_parents(root: Path, paths: Iterable[str]) -> None:
+    """See to it that every folder above a sealed path is a real folder and not a link to elsewhere, or a file."""
+    parents = {parent for path in paths for parent in Path(path).parents}
+    for parent in sorted(parents, key=lambda parent: len(parent.parts)):
+        folder = root / parent
+        if not os.path.lexists(folder):
+            folder.mkdir()
+        elif not stat.S_ISDIR(folder.lstat().st_mode):
+            folder.unlink()
+            folder.mkdir()
+
+
+def _is(path: Path, blob: Blob) -> bool:
+    """Whether the file at `path` is exactly this blob."""
+    try:
+        mode = path.lstat().st_mode
+        if blob.mode == "120000":
+            content = os.fsencode(path.readlink())  # OSError where it is no link
+        elif stat.S_ISREG(mode) and bool(mode & 0o100) == (blob.mode == "100755"):
+            content = path.read_bytes()
+        else:
+            return False
+    except OSError:
+        return False
+    kind = hashlib.sha1 if len(blob.object_id) == 40 else hashlib.sha256
+    return kind(b"blob %d\0" % len(content) + content).hexdigest() == blob.object_id
+
+
+def _write(path: Path, blob: Blob, content: bytes) -> None:
+    if path.is_dir() and not path.is_symlink():
+        remove_tree(path)
+    else:
+        path.unlink(missing_ok=True)
+    if blob.mode == "120000":
+        path.symlink_to(os.fsdecode(content))
+        return
+    path.write_bytes(content)
+    path.chmod(0o755 if blob.mode == "100755" else 0o644)
