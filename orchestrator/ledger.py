@@ -138,6 +138,7 @@ class Ledger:
         self.trials: dict[str, Trial] = {}
         self.open_trials: dict[str, Trial] = {}
         self.trials_of: dict[str, list[Trial]] = {}  # by commit
+        self.raced_on: dict[str, int] = {}  # candidates that raced against a commit
         self.outcomes: dict[Outcome, int] = dict.fromkeys(Outcome, 0)
         self.infra_in_a_row = 0
         self.book = SampleBook()
@@ -279,6 +280,8 @@ class Ledger:
                 candidate.trials.append(trial.id)
                 if candidate.state is CandidateState.WAITING:
                     self._move(candidate, CandidateState.RACING, f"{trial.id} started")
+                    base = candidate.base or ""
+                    self.raced_on[base] = self.raced_on.get(base, 0) + 1
             return
         open_trial = self.open_trials.get(event.trial)
         if open_trial is None:

@@ -2,15 +2,15 @@
 
 Pure. Effects are signed so that negative is better; scales are in units of the noise between repeats. Two numbers come out:
 
-*e-value* against "not better": a mixture over half-normal alternatives of the likelihood ratio of the difference of means, with the
-noise integrated out under its Haar prior (a Student-t with the pooled degrees of freedom in place of a normal). A ratio of
-likelihoods of the maximal invariant is a test martingale, so it may be looked at after every sample (Pérez-Ortiz, Lardy,
-de Heide, Grünwald 2024, "E-statistics, group invariance and anytime-valid testing"; Ville's inequality). The mixture over scales
-makes it valid and strong for effects of any size, a noiseless target included.
+*e-value* against "not better": a mixture over half-normal alternatives of the likelihood ratio of the difference of means,
+with the noise integrated out under its Haar prior (a Student-t with the pooled degrees of freedom in place of a normal). A
+ratio of likelihoods of the maximal invariant is a test martingale, so it may be looked at after every sample (Pérez-Ortiz,
+Lardy, de Heide, Grünwald 2024, "E-statistics, group invariance and anytime-valid testing"; Ville's inequality). The mixture
+over scales makes it strong for effects of any size, and a noiseless target no special case.
 
-*p_null*: the posterior probability that the edit does not help, under a distribution of effects learnt from the races decided so far
-by EM over the same mixture (Kiefer–Wolfowitz on a grid of scales; 20 pseudo-counts on a generic start, as in the reference
-simulation: a fixed wrong prior gives 20 % false keeps, a learnt one 2–4 %).
+*p_null*: the posterior probability that the edit does not help, under a distribution of effects learnt from the races decided
+so far by EM over the same mixture (Kiefer–Wolfowitz on a grid of scales; 20 pseudo-counts on a generic start, as in the
+reference simulation: a fixed wrong prior gives 20 % false keeps, a learnt one 2–4 %).
 
 With pooled noise s on ν degrees of freedom, an observed effect x of variance factor u = 1/n + 1/m, and d | g ~ N(0, g·σ²):
 x ~ t_ν(0, s·√(u+g)), and d | x ~ t_{ν+1}(κx, √(κu)·s'), κ = g/(g+u), s'² = (ν·s² + x²/(u+g))/(ν+1). Exact, by conjugacy.

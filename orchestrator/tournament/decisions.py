@@ -1,0 +1,83 @@
+"""What the tournament asks for. An event among the decisions is journalled as it stands; the others are carried out by the
+campaign, which journals what came of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orchestrator.events import CandidateDecided, LimitReached, Purpose, StackDecided, StopReason
+
+
+@dataclass(frozen=True, slots=True)
+class StartTrial:
+    worker: str
+    purpose: Purpose
+    commit: str
+    candidates: tuple[str, ...]
+    seed: int
+    stack: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RestartTrial:
+    """Hand out again a trial whose head died: same id, same seed."""
+
+    trial: str
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reapply:
+    """Carry a candidate that was never measured over to the champion as it is now."""
+
+    candidate: str
+
+
+@dataclass(frozen=True, slots=True)
+class BuildStack:
+    """Put these winners, in this order, on the current champion."""
+
+    candidates: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MoveChampion:
+    """The stack's final is won: make it the champion."""
+
+    stack: str
+
+
+@dataclass(frozen=True, slots=True)
+class Propose:
+    """One more proposal is wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Nothing is running and nothing is left to do."""
+
+    reason: StopReason
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """The campaign cannot go on; `trial` is the one whose log says why."""
+
+    detail: str
+    trial: str | None = None
+
+
+Decision = (
+    StartTrial
+    | RestartTrial
+    | Reapply
+    | BuildStack
+    | MoveChampion
+    | Propose
+    | Finish
+    | GiveUp
+    | CandidateDecided
+    | StackDecided
+    | LimitReached
+)

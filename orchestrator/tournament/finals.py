@@ -1,0 +1,82 @@
+"""The merge queue: winners are stacked on the current champion and measured as they stand, with fresh seeds. Pure.
+
+A race compared a candidate with the commit it was branched from; the champion may have moved since, and winners may not add
+up. So the tip of the stack is measured first; if it is better than the champion, all of it is kept. If not, the stack is
+halved until the one at fault is found. A final's samples are drawn after the choice, so they are also a fair mean for the new
+champion, free of the winner's curse of the race.
+"""
+
+from __future__ import annotations
+
+from orchestrator.events import CandidateDecided, StackDecided, Verdict
+from orchestrator.ledger import Ledger, Stack
+from orchestrator.tournament.evidence import p_better
+from orchestrator.tournament.race import (
+    INFRA_BUDGET,
+    broken_constraint,
+    contrast_between,
+    evidence_of,
+    outcome_of,
+    own_fault,
+)
+from orchestrator.tournament.settings import Settings
+from workers.trial import Outcome
+
+# (samples at least, kept from this probability of being better, turned down under this one). The race has controlled the
+# error already; the final guards against what the race could not see.
+_STEPS = ((2, 0.99, 0.05), (4, 0.95, 0.30))
+_KEPT_AT_THE_CAP_FROM = 0.80
+
+
+def final_cap(settings: Settings) -> int:
+    """The largest number of samples that a final takes."""
+    return max(4, settings.max_repeats)
+
+
+def next_stack(ledger: Ledger) -> tuple[str, ...]:
+    """The winners that the next stack holds, in the order they won; empty when there is none."""
+    return tuple(ledger.won[: ledger.stack_limit])
+
+
+def judge_final(ledger: Ledger, stack: Stack, settings: Settings) -> StackDecided | None:
+    """The decision on the stack being measured; None while its final goes on."""
+    name = stack.built.stack
+    trials = ledger.trials_of.get(stack.built.commit, [])
+    fault = own_fault(trials)
+    if fault is not None:
+        return StackDecided(name, kept=False, reason=fault[1])
+    if sum(outcome_of(trial) is Outcome.INFRA for trial in trials) >= 2 * INFRA_BUDGET:
+        return StackDecided(name, kept=False, reason="the machines failed its trials")
+    broken = broken_constraint(ledger, trials, stack.built.base, settings.constraints)
+    if broken is not None:
+        return StackDecided(name, kept=False, reason=broken)
+    samples, reference = ledger.samples(stack.built.commit), ledger.samples(stack.built.base)
+    contrast = contrast_between(ledger, samples, reference, settings)
+    if contrast is None:
+        return None
+    better = p_better(contrast)
+    kept = _decide(samples.n, better, final_cap(settings))
+    if kept is None:
+        return None
+    evidence = evidence_of(contrast, samples, reference, 1.0 - better, "final", None, None)
+    told = f"{evidence.effect:+.4g} ± {evidence.stderr:.2g} over {samples.n} trials against the champion's {reference.n}"
+    return StackDecided(name, kept, told, evidence)
+
+
+def _decide(n: int, better: float, cap: int) -> bool | None:
+    for at_least, keep_from, drop_under in _STEPS:
+        if n >= at_least and better >= keep_from:
+            return True
+        if n >= at_least and better <= drop_under:
+            return False
+    return better >= _KEPT_AT_THE_CAP_FROM if n >= cap else None
+
+
+def turned_down(ledger: Ledger, stack: Stack) -> CandidateDecided | None:
+    """What a lost final of a single winner means for that winner; None for a stack of several, which is halved."""
+    decided = stack.decided
+    if decided is None or decided.kept or len(stack.built.candidates) != 1:
+        return None
+    fault = own_fault(ledger.trials_of.get(stack.built.commit, []))
+    reason = f"won its race, but not its final on the current champion: {decided.reason}"
+    return CandidateDecided(stack.built.candidates[0], fault[0] if fault else Verdict.INCONCLUSIVE, reason, decided.evidence)

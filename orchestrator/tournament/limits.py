@@ -1,0 +1,53 @@
+"""Limits: what a campaign has spent, and which limit it has reached. Pure."""
+
+from __future__ import annotations
+
+from orchestrator.events import StopReason
+from orchestrator.ledger import Ledger
+from orchestrator.tournament.settings import Prices, Settings
+
+# These two only end the proposing: whatever is under way is raced to its end.
+PROPOSING_ENDS = frozenset({StopReason.CANDIDATES, StopReason.PROPOSALS})
+
+
+def gpu_hours(ledger: Ledger) -> float:
+    return ledger.gpu_seconds / 3600
+
+
+def energy_wh(ledger: Ledger) -> float | None:
+    return None if ledger.energy_j is None else ledger.energy_j / 3600
+
+
+def usd(ledger: Ledger, prices: Prices) -> float:
+    """Dollars: what proposers cost, and the GPUs and energy at the campaign's prices."""
+    kwh = (energy_wh(ledger) or 0.0) / 1000
+    return ledger.proposer_usd + gpu_hours(ledger) * prices.usd_per_gpu_hour + kwh * prices.usd_per_kwh
+
+
+def reached(ledger: Ledger, settings: Settings, now: float) -> StopReason | None:
+    """The first limit that is reached at Unix time `now`."""
+    limits = settings.limits
+    energy = energy_wh(ledger)
+    checks = (
+        (StopReason.TARGET, _target_reached(ledger, settings)),
+        (StopReason.TRIALS, _at(len(ledger.trials), limits.trials)),
+        (StopReason.HOURS, _at(ledger.running_s(now) / 3600, limits.hours)),
+        (StopReason.GPU_HOURS, _at(gpu_hours(ledger), limits.gpu_hours)),
+        (StopReason.USD, _at(usd(ledger, settings.prices), limits.usd)),
+        (StopReason.ENERGY, energy is not None and _at(energy, limits.energy_wh)),
+        (StopReason.PLATEAU, _at(ledger.decided_since_keep, limits.plateau)),
+        (StopReason.CANDIDATES, _at(len(ledger.candidates), limits.candidates)),
+        (StopReason.PROPOSALS, bool(settings.proposers) and ledger.exhausted >= set(settings.proposers)),
+    )
+    return next((reason for reason, is_reached in checks if is_reached), None)
+
+
+def _at(spent: float, limit: float | None) -> bool:
+    return limit is not None and spent >= limit
+
+
+def _target_reached(ledger: Ledger, settings: Settings) -> bool:
+    if settings.target is None or ledger.champion is None:
+        return False
+    samples = ledger.samples(ledger.champion.commit)
+    return samples.n >= settings.baseline_repeats and settings.signed(samples.mean) <= settings.signed(settings.target)

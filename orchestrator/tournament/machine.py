@@ -1,0 +1,128 @@
+"""The tournament itself: asked again and again for the next decision, until there is none.
+
+It holds no state but caches: everything it decides follows from the ledger and the time. The campaign journals and carries
+out each decision before it asks for the next, so a decision is never taken twice.
+"""
+
+from __future__ import annotations
+
+from orchestrator.events import CandidateDecided, LimitReached
+from orchestrator.ledger import Candidate, CandidateState, Ledger
+from orchestrator.tournament import limits
+from orchestrator.tournament.decisions import BuildStack, Decision, Finish, GiveUp, MoveChampion, Propose, RestartTrial
+from orchestrator.tournament.evidence import p_null
+from orchestrator.tournament.finals import judge_final, next_stack, turned_down
+from orchestrator.tournament.race import LearntPrior, contrast_between, judge_race
+from orchestrator.tournament.schedule import next_trial
+from orchestrator.tournament.settings import Settings
+from workers.trial import Outcome
+
+INFRA_IN_A_ROW = 10  # after so many failures of the machines without one success, a person is needed
+
+
+class Tournament:
+    def __init__(self, ledger: Ledger, settings: Settings) -> None:
+        self.ledger = ledger
+        self.settings = settings
+        self._prior = LearntPrior()
+        self._judged: object = None  # the state of the evidence at which no race was ready to be decided
+
+    def next(self, now: float) -> Decision | None:
+        """The next decision at Unix time `now`; None when there is nothing to do but wait."""
+        return (
+            self._give_up()
+            or self._hand_out_again()
+            or self._final()
+            or self._race()
+            or self._limit(now)
+            or self._stack()
+            or self._trial()
+            or self._propose()
+            or self._finish()
+        )
+
+    def _give_up(self) -> GiveUp | None:
+        ledger = self.ledger
+        for trial in ledger.trials_of.get(ledger.base, []):
+            ended = trial.ended
+            if ended is not None and ended.outcome in (Outcome.CRASH, Outcome.TIMEOUT, Outcome.VIOLATION):
+                detail = f"the base commit's own trial ended as {ended.outcome}: {ended.reason}"
+                return GiveUp(detail, trial.id)
+        if ledger.infra_in_a_row >= INFRA_IN_A_ROW:
+            last = next(t for t in reversed(ledger.trials.values()) if t.ended and t.ended.outcome is Outcome.INFRA)
+            reason = last.ended.reason if last.ended else None
+            return GiveUp(f"{INFRA_IN_A_ROW} trials in a row failed by the machine's fault, lastly: {reason}", last.id)
+        return None
+
+    def _hand_out_again(self) -> RestartTrial | None:
+        adrift = next((t for t in self.ledger.open_trials.values() if t.adrift), None)
+        free = self.ledger.free_workers()
+        return RestartTrial(adrift.id, free[0]) if adrift is not None and free else None
+
+    def _final(self) -> Decision | None:
+        stack = self.ledger.open_stack
+        if stack is not None:
+            if stack.decided is not None:
+                return MoveChampion(stack.built.stack)
+            return judge_final(self.ledger, stack, self.settings)
+        last = next(reversed(self.ledger.stacks.values()), None)
+        if last is not None and last.built.candidates[0] in self.ledger.won:
+            return turned_down(self.ledger, last)
+        return None
+
+    def _race(self) -> CandidateDecided | None:
+        ledger = self.ledger
+        state = (ledger.book.count, sum(ledger.outcomes.values()), len(ledger.decided_races), len(ledger.race_wins))
+        if state == self._judged:
+            return None
+        prior = self._prior.of(ledger.decided_races, self.settings.minimize)
+        for candidate in ledger.pending.values():
+            if candidate.state is CandidateState.RACING:
+                decided = judge_race(ledger, candidate, prior, self.settings)
+                if decided is not None:
+                    return decided
+        self._judged = state
+        return None
+
+    def _limit(self, now: float) -> LimitReached | None:
+        before = self.ledger.limit
+        if before is not None and before not in limits.PROPOSING_ENDS:
+            return None
+        reason = limits.reached(self.ledger, self.settings, now)
+        if reason is None or (before is not None and reason in limits.PROPOSING_ENDS):
+            return None
+        return LimitReached(reason)
+
+    def _stack(self) -> BuildStack | None:
+        ledger = self.ledger
+        if ledger.open_stack is not None or not ledger.won or self._no_more_trials():
+            return None
+        return BuildStack(next_stack(ledger))
+
+    def _trial(self) -> Decision | None:
+        return None if self._no_more_trials() else next_trial(self.ledger, self.settings, self._promise)
+
+    def _propose(self) -> Propose | None:
+        ledger = self.ledger
+        if ledger.limit is not None or ledger.exhausted >= set(self.settings.proposers):
+            return None
+        waiting = sum(c.state is CandidateState.WAITING for c in ledger.pending.values())
+        # One ahead for every worker, and one more: the next trial starts while its successor is being written.
+        return Propose() if waiting < len(ledger.workers) + 1 else None
+
+    def _finish(self) -> Finish | None:
+        ledger = self.ledger
+        if ledger.limit is None or ledger.open_trials:
+            return None
+        if ledger.limit in limits.PROPOSING_ENDS and ledger.pending:
+            return None
+        return Finish(ledger.limit)
+
+    def _no_more_trials(self) -> bool:
+        return self.ledger.limit is not None and self.ledger.limit not in limits.PROPOSING_ENDS
+
+    def _promise(self, candidate: Candidate) -> float:
+        ledger = self.ledger
+        samples, reference = ledger.samples(candidate.commit or ""), ledger.samples(candidate.base or "")
+        contrast = contrast_between(ledger, samples, reference, self.settings)
+        return 0.5 if contrast is None else p_null(contrast, self._prior.of(ledger.decided_races, self.settings.minimize))

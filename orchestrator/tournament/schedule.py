@@ -1,0 +1,137 @@
+"""Which trial a free worker takes next. Pure.
+
+In order of what a trial is worth now: the baseline (nothing can be decided without it); finals (they hold up the champion);
+a repeat of the commit that open races are against, when it has fewer samples than the deepest of them; another sample for
+those races, the most promising first; the first sample of a new candidate. A worker that would have nothing left takes a
+further sample of an open race: an early answer beats an idle GPU.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from hashlib import blake2b
+
+from orchestrator.events import Purpose
+from orchestrator.ledger import Candidate, CandidateState, Ledger
+from orchestrator.tournament.decisions import Reapply, StartTrial
+from orchestrator.tournament.finals import final_cap
+from orchestrator.tournament.race import outcome_of, racing_trials
+from orchestrator.tournament.settings import Settings
+from workers.trial import Outcome
+
+_WASTED = (Outcome.INFRA, Outcome.CANCELLED)
+_Choice = tuple[Purpose, str, tuple[str, ...], str | None]  # purpose, commit, candidates, stack
+Promise = Callable[[Candidate], float]
+
+
+def next_trial(ledger: Ledger, settings: Settings, promise: Promise) -> StartTrial | Reapply | None:
+    """What the first free worker should do; None when no worker is free or nothing is to be measured.
+
+    `promise(candidate)` is the probability that a racing candidate does not help: smaller goes first.
+    """
+    free = ledger.free_workers()
+    if not free or ledger.champion is None:
+        return None
+    racing = [c for c in ledger.pending.values() if c.state is CandidateState.RACING]
+    choice = (
+        _baseline(ledger, settings)
+        or _final(ledger, settings)
+        or _repeat(ledger, settings, racing)
+        or _further_sample(ledger, settings, racing, promise, at_once=1)
+        or _new_candidate(ledger)
+        or _further_sample(ledger, settings, racing, promise, at_once=settings.max_repeats)
+    )
+    if choice is None or isinstance(choice, Reapply):
+        return choice
+    purpose, commit, candidates, stack = choice
+    seed = _seed(ledger, settings, purpose, commit, stack or (candidates[0] if candidates else ""))
+    return StartTrial(_pick_worker(ledger, free, commit), purpose, commit, candidates, seed, stack)
+
+
+def _baseline(ledger: Ledger, settings: Settings) -> _Choice | None:
+    if _counted(ledger, ledger.base) < settings.baseline_repeats:
+        return Purpose.BASELINE, ledger.base, (), None
+    return None
+
+
+def _final(ledger: Ledger, settings: Settings) -> _Choice | None:
+    stack = ledger.open_stack
+    if stack is None or stack.decided is not None:
+        return None
+    done, counted = ledger.samples(stack.built.commit).n, _counted(ledger, stack.built.commit)
+    if _counted(ledger, stack.built.base) < min(counted, settings.baseline_repeats):
+        return Purpose.REPEAT, stack.built.base, (), None
+    want = 2 if done < 2 else max(4, done + 1)  # as judge_final looks: at two, at four, then at each
+    if counted < min(want, final_cap(settings)):
+        return Purpose.FINAL, stack.built.commit, stack.built.candidates, stack.built.stack
+    return None
+
+
+def _further_sample(
+    ledger: Ledger, settings: Settings, racing: list[Candidate], promise: Promise, at_once: int
+) -> _Choice | None:
+    def wants_one(candidate: Candidate) -> bool:
+        running = _running(ledger, candidate.commit or "")
+        return running < at_once and racing_trials(ledger, candidate) < settings.max_repeats
+
+    best = min((c for c in racing if wants_one(c)), key=promise, default=None)
+    return None if best is None or best.commit is None else (Purpose.RACE, best.commit, (best.id,), None)
+
+
+def _repeat(ledger: Ledger, settings: Settings, racing: list[Candidate]) -> _Choice | None:
+    deepest: dict[str, int] = {}
+    for candidate in racing:
+        base = candidate.base or ledger.base
+        deepest[base] = max(deepest.get(base, 0), racing_trials(ledger, candidate))
+    for base, depth in deepest.items():
+        want = 2 if depth < 2 else max(depth, settings.baseline_repeats)
+        # Many against one: the one deserves √k samples for each of theirs (Dunnett 1955).
+        if _counted(ledger, base) < max(want, math.sqrt(ledger.raced_on.get(base, 0))):
+            return Purpose.REPEAT, base, (), None
+    return None
+
+
+def _new_candidate(ledger: Ledger) -> _Choice | Reapply | None:
+    waiting = next((c for c in ledger.pending.values() if c.state is CandidateState.WAITING), None)
+    if waiting is None or waiting.commit is None or ledger.champion is None:
+        return None
+    if waiting.base != ledger.champion.commit:
+        return Reapply(waiting.id)
+    return Purpose.RACE, waiting.commit, (waiting.id,), None
+
+
+def _counted(ledger: Ledger, commit: str) -> int:
+    """Samples of a commit, and trials of it that are running."""
+    return ledger.samples(commit).n + _running(ledger, commit)
+
+
+def _running(ledger: Ledger, commit: str) -> int:
+    return sum(trial.started.commit == commit for trial in ledger.open_trials.values())
+
+
+def _pick_worker(ledger: Ledger, free: list[str], commit: str) -> str:
+    """A free worker, and not one on which the machine already failed this commit where another is free."""
+    failed = {trial.worker for trial in ledger.trials_of.get(commit, []) if outcome_of(trial) is Outcome.INFRA}
+    return next((worker for worker in free if worker not in failed), free[0])
+
+
+def _seed(ledger: Ledger, settings: Settings, purpose: Purpose, commit: str, subject: str) -> int:
+    """A fresh seed for each trial, by what is measured and for which time: the same campaign draws the same ones again."""
+    if purpose in (Purpose.BASELINE, Purpose.REPEAT):
+        subject = "champion " + " ".join(_kept_by(ledger, commit))
+    if settings.common_seeds:
+        subject = "common"
+    nth = sum(outcome_of(trial) not in _WASTED for trial in ledger.trials_of.get(commit, []))
+    digest = blake2b(f"{settings.seed}/{subject}/{nth}".encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "big") >> 1  # 31 bits: every library takes it
+
+
+def _kept_by(ledger: Ledger, commit: str) -> tuple[str, ...]:
+    """The candidates in a past or present champion."""
+    kept: tuple[str, ...] = ()
+    for _, move in ledger.moves:
+        kept += move.kept
+        if move.commit == commit:
+            return kept
+    return ()
