@@ -1,0 +1,169 @@
+"""The run directory: the one owner of its paths, of the lock that gives it to one process, and of its inbox.
+
+journal.sqlite  config.yaml  repo/  trials/<id>/{log.txt, measurement.json, telemetry.jsonl}  report.html  progress.png
+lock            holder of the run, as JSON; held by flock, so a killed holder holds nothing
+inbox/          one JSON file a message from another process (a proposal by a person), renamed into place
+head.json       what the running head left on the machine (Ray's processes), for `resume` to reap
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import socket
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+class RunDirectoryError(Exception):
+    """The directory is not a run, is in use, or is not empty; the message says what to type next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The process that runs a run directory."""
+
+    pid: int
+    host: str
+    since: float  # Unix time
+
+    @property
+    def is_here(self) -> bool:
+        return self.host == socket.gethostname()
+
+
+class RunDirectory:
+    """Paths of one run. Makes nothing unless a method says so."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.journal = path / "journal.sqlite"
+        self.config = path / "config.yaml"
+        self.repo = path / "repo"
+        self.trials = path / "trials"
+        self.inbox = path / "inbox"
+        self.head_file = path / "head.json"
+        self.report = path / "report.html"
+        self.progress_png = path / "progress.png"
+        self._lock_file = path / "lock"
+
+    @classmethod
+    def existing(cls, path: Path) -> RunDirectory:
+        """The run at `path`. Raises `RunDirectoryError` where there is none."""
+        run = cls(path)
+        if not run.journal.is_file() or not run.config.is_file():
+            raise RunDirectoryError(
+                f"{path}: is not a run directory (no journal.sqlite); runs are made by `regatta run CONFIG`"
+            )
+        return run
+
+    @classmethod
+    @contextmanager
+    def creating(cls, path: Path) -> Iterator[RunDirectory]:
+        """A directory beside `path` to fill; it becomes `path` by one rename when the block ends well, else it is removed.
+
+        Raises `RunDirectoryError` when `path` exists and is not an empty folder.
+        """
+        refuse_existing(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}"
+        draft.mkdir()
+        try:
+            run = cls(draft)
+            run.trials.mkdir()
+            run.inbox.mkdir()
+            yield run
+            if path.is_dir():
+                path.rmdir()
+            draft.rename(path)
+        except OSError as error:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise RunDirectoryError(f"{path}: cannot be made: {error}") from error
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
+
+    def trial(self, trial: str) -> Path:
+        return self.trials / trial
+
+    def trial_log(self, trial: str) -> Path:
+        return self.trials / trial / "log.txt"
+
+    # -- the lock
+
+    @contextmanager
+    def locked(self, now: float) -> Iterator[None]:
+        """Hold this run for the time of the block. Raises `RunDirectoryError`, naming the holder, when it is held."""
+        descriptor = os.open(self._lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = self._written_holder()
+                who = f"process {holder.pid} on {holder.host}" if holder else "another process"
+                raise RunDirectoryError(
+                    f"{self.path}: is in use by {who}; watch it with `regatta watch {self.path}` "
+                    f"or end it with `regatta stop {self.path}`"
+                ) from None
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, json.dumps(asdict(Holder(os.getpid(), socket.gethostname(), now))).encode())
+            yield
+            os.ftruncate(descriptor, 0)
+        finally:
+            os.close(descriptor)
+
+    def holder(self) -> Holder | None:
+        """The process that holds this run now; None when nobody does."""
+        try:
+            descriptor = os.open(self._lock_file, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return self._written_holder()
+        finally:
+            os.close(descriptor)
+        return None
+
+    def _written_holder(self) -> Holder | None:
+        try:
+            return Holder(**json.loads(self._lock_file.read_text()))
+        except (OSError, ValueError, TypeError):  # being written at this instant
+            return None
+
+    # -- the inbox
+
+    def send(self, message: dict[str, object]) -> Path:
+        """Leave a message for the head, at once or at the next `resume`."""
+        self.inbox.mkdir(exist_ok=True)
+        name = f"{len(list(self.inbox.iterdir())):06d}-{uuid.uuid4().hex}.json"
+        target = self.inbox / name
+        draft = self.inbox / f".{name}"
+        draft.write_text(json.dumps(message))
+        draft.rename(target)
+        return target
+
+    def messages(self) -> list[Path]:
+        """Messages that wait, oldest first."""
+        if not self.inbox.is_dir():
+            return []
+        waiting = [path for path in self.inbox.iterdir() if not path.name.startswith(".")]
+        return sorted(waiting, key=lambda path: (path.stat().st_mtime_ns, path.name))
+
+
+def refuse_existing(path: Path) -> None:
+    """Raise `RunDirectoryError` when `path` is there and is not an empty folder."""
+    if not path.exists():
+        return
+    if not path.is_dir():
+        raise RunDirectoryError(f"{path}: is a file, not a folder for a run; choose another with --run-dir")
+    if any(path.iterdir()):
+        raise RunDirectoryError(
+            f"{path}: exists and is not empty; go on with `regatta resume {path}` or choose another with --run-dir"
+        )
