@@ -126,7 +126,9 @@ def _announced_sha256(headers: Any) -> str | None:
 
 
 def _fetch(url: str, part: Path, timeout_s: float) -> str | None:
-    """Brings `part` to full length, going on where it ends. Returns the announced sha256, if any. Raises _RetryError, OSError."""
+    """Brings `part` to full length, going on where it ends. Returns the announced sha256, if any.
+
+    Raises _RetryError, OSError."""
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     redirects = _RememberETag()

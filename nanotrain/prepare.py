@@ -289,7 +289,7 @@ def _by_hand(train: Train, load: Load) -> None:
     values = {**run.summary, "val_bpb": nats / (math.log(2) * sizes[token].sum()), "total_seconds": time.monotonic() - began}
     print("---")
     for name in SUMMARY:
-        print(f"{name + ':':<17}{_shown(name, values.get(name))}")
+        print(f"{name + ':':<18}{_shown(name, values.get(name))}")
 
 
 def _shown(name: str, value: float | None) -> str:
@@ -318,8 +318,8 @@ def _command_line() -> None:
     parser = argparse.ArgumentParser(prog="prepare.py", description="Make the data that train.py learns from, once.")
     parser.add_argument("--corpus", default="embedded", metavar="NAME", help="embedded (default; offline) or climbmix")
     parser.add_argument("--data-root", type=Path, default=data_root(), metavar="DIR", help="default: %(default)s")
-    sizes = parser.add_argument_group("sizes of climbmix")
-    for name in ("train_shards", "vocab_size", "seq_len", "val_tokens", "test_tokens"):
+    sizes = parser.add_argument_group("only for climbmix")
+    for name in ("train_shards", "vocab_size", "seq_len", "val_tokens", "test_tokens", "attempts"):
         sizes.add_argument(f"--{name.replace('_', '-')}", type=int, metavar="N")
     given = vars(parser.parse_args())
     corpus, root = given.pop("corpus"), given.pop("data_root").absolute()

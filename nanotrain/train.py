@@ -9,12 +9,12 @@ Everything else about the run (data, clock, seed, score) belongs to the worker. 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import prepare
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812 - its name everywhere
 from torch import Tensor, nn
 
 # ---- knobs, GPU scale -----------------------------------------------------------------------------------------------
@@ -22,17 +22,17 @@ DEPTH = 8  # layers, 2..24; the one dial: width, heads and learning rates follow
 ASPECT = 64  # width per layer, 32..128
 HEAD_DIM = 128  # 32..128, a power of two
 BATCH_TOKENS = 131072  # tokens a step, 2^15..2^20
-EMBEDDING_LR = 0.3  # AdamW, at width 768; 0.01..2
-HEAD_LR = 0.004  # AdamW, at width 768; 0.0005..0.05
+EMBEDDING_LR = 0.3  # Adam, at width 768; 0.01..2
+HEAD_LR = 0.004  # Adam, at width 768; 0.0005..0.05
 MATRIX_LR = 0.03  # Muon, per unit of RMS; 0.003..0.2
 
 # ---- knobs, CPU scale: one thread, a few seconds ----------------------------------------------------------------------
 CPU_DEPTH = 2  # layers, 1..6
-CPU_ASPECT = 64  # width per layer, 16..128
+CPU_ASPECT = 48  # width per layer, 16..128
 CPU_HEAD_DIM = 32  # 16..64, a power of two
 CPU_BATCH_TOKENS = 1024  # tokens a step, 256..8192
-CPU_EMBEDDING_LR = 0.1  # AdamW, at width 768; 0.01..2
-CPU_HEAD_LR = 0.004  # AdamW, at width 768; 0.0005..0.05
+CPU_EMBEDDING_LR = 0.1  # Adam, at width 768; 0.01..2
+CPU_HEAD_LR = 0.002  # Adam, at width 768; 0.0005..0.05
 CPU_MATRIX_LR = 0.02  # Muon, per unit of RMS; 0.003..0.2
 
 # ---- knobs, both scales ---------------------------------------------------------------------------------------------
@@ -146,7 +146,7 @@ class GPT(nn.Module):
 
     def forward(self, tokens: Tensor, targets: Tensor | None = None) -> Tensor:
         cos, sin = self.rotary(tokens.size(1), tokens.device)
-        x = norm(self.embedding(tokens))
+        x = norm(self.embedding(tokens)).to(cos.dtype)
         for block in self.blocks:
             x = block(x, cos, sin)
         logits = self.head(norm(x)).float()
@@ -182,48 +182,67 @@ def orthogonalise(g: Tensor, steps: int) -> Tensor:
     return (x.mT if tall else x).to(g.dtype)
 
 
-class Muon(torch.optim.Optimizer):
-    """Momentum, orthogonalised, for matrices (Jordan et al. 2024). Matrices of one shape share a batched iteration."""
+class Muon:
+    """Momentum, orthogonalised, for matrices of one shape together (Jordan et al. 2024). `lr` is the peak rate."""
 
-    def __init__(self, matrices: Iterable[Tensor], lr: float) -> None:
-        by_shape: dict[torch.Size, list[Tensor]] = {}
-        for matrix in matrices:
-            by_shape.setdefault(matrix.shape, []).append(matrix)
-        super().__init__([{"params": group} for group in by_shape.values()], {"lr": lr, "weight_decay": 0.0})
+    def __init__(self, matrices: list[Tensor], lr: float) -> None:
+        self.params, self.lr = matrices, lr
+        self.momentum = torch.zeros_like(torch.stack([m.detach() for m in matrices]))
+
+    def reset(self) -> None:
+        self.momentum.zero_()
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
-        for group in self.param_groups:
-            params: list[Tensor] = group["params"]
-            gradients = torch.stack([p.grad for p in params if p.grad is not None])
-            state = self.state[params[0]]
-            if not state:
-                state["momentum"] = torch.zeros_like(gradients)
-            momentum: Tensor = state["momentum"]
-            momentum.lerp_(gradients, 1 - MOMENTUM)
-            update = orthogonalise(gradients.lerp(momentum, MOMENTUM), NS_STEPS)  # Nesterov
-            # a semi-orthogonal [m, n] has entries of RMS 1/sqrt(max(m, n)); this keeps outputs' growth alike for all shapes
-            scale = group["lr"] * max(1.0, update.size(-2) / update.size(-1)) ** 0.5
-            for p, u in zip(params, update.unbind(), strict=True):
-                p.mul_(1 - group["lr"] * group["weight_decay"])
-                p.sub_(u, alpha=scale)
+    def step(self, rate: float, decay: float) -> None:
+        """`rate` multiplies the peak learning rate, `decay` the weight decay."""
+        gradients = torch.stack([p.grad for p in self.params if p.grad is not None])
+        self.momentum.lerp_(gradients, 1 - MOMENTUM)
+        update = orthogonalise(gradients.lerp(self.momentum, MOMENTUM), NS_STEPS)  # Nesterov
+        # a semi-orthogonal [m, n] changes a normalised input by its spectral norm, 1; tall ones may change it by more
+        scale = self.lr * rate * max(1.0, update.size(-2) / update.size(-1)) ** 0.5
+        for p, u in zip(self.params, update.unbind(), strict=True):
+            p.mul_(1 - self.lr * rate * WEIGHT_DECAY * decay).sub_(u, alpha=scale)
 
 
-def optimisers_for(model: GPT, device: str) -> list[torch.optim.Optimizer]:
-    """AdamW for embedding and head, learning rates by 1/sqrt(width) from width 768; Muon for the rest."""
+class Adam:
+    """Adam (Kingma & Ba 2015) for one tensor. torch.optim is not used: its first call costs a second of imports."""
+
+    def __init__(self, param: Tensor, lr: float) -> None:
+        self.params, self.lr, self.steps = [param], lr, 0
+        self.mean, self.square = torch.zeros_like(param.detach()), torch.zeros_like(param.detach())
+
+    def reset(self) -> None:
+        self.steps = 0
+        self.mean.zero_()
+        self.square.zero_()
+
+    @torch.no_grad()
+    def step(self, rate: float, _decay: float) -> None:
+        """`rate` multiplies the peak learning rate; nothing decays here."""
+        (param,) = self.params
+        assert param.grad is not None
+        self.steps += 1
+        self.mean.lerp_(param.grad, 1 - ADAM_BETA1)
+        self.square.mul_(ADAM_BETA2).addcmul_(param.grad, param.grad, value=1 - ADAM_BETA2)
+        size = (self.square / (1 - ADAM_BETA2**self.steps)).sqrt_().add_(1e-10)
+        param.addcdiv_(self.mean, size, value=-self.lr * rate / (1 - ADAM_BETA1**self.steps))
+
+
+def optimisers_for(model: GPT, device: str) -> list[Muon | Adam]:
+    """Adam for embedding and head, learning rates by 1/sqrt(width) from width 768; Muon for the rest."""
     gpu = device != "cpu"
-    rates = (EMBEDDING_LR, HEAD_LR, MATRIX_LR) if gpu else (CPU_EMBEDDING_LR, CPU_HEAD_LR, CPU_MATRIX_LR)
+    embedding_lr, head_lr, matrix_lr = (
+        (EMBEDDING_LR, HEAD_LR, MATRIX_LR) if gpu else (CPU_EMBEDDING_LR, CPU_HEAD_LR, CPU_MATRIX_LR)
+    )
     by_width = (model.config.width / 768) ** -0.5
-    adam = torch.optim.AdamW(
-        [{"params": [model.embedding.weight], "lr": rates[0] * by_width},
-         {"params": [model.head.weight], "lr": rates[1] * by_width}],
-        betas=(ADAM_BETA1, ADAM_BETA2), eps=1e-10, weight_decay=0.0, fused=True,
-    )  # fmt: skip
-    optimisers = [adam, Muon(model.blocks.parameters(), lr=rates[2])]
-    for optimiser in optimisers:
-        for group in optimiser.param_groups:
-            group["peak_lr"] = group["lr"]
-    return optimisers
+    by_shape: dict[torch.Size, list[Tensor]] = {}
+    for matrix in model.blocks.parameters():
+        by_shape.setdefault(matrix.shape, []).append(matrix)
+    return [
+        Adam(model.embedding.weight, embedding_lr * by_width),
+        Adam(model.head.weight, head_lr * by_width),
+        *(Muon(matrices, matrix_lr) for matrices in by_shape.values()),
+    ]
 
 
 def schedule(fraction: float) -> float:
@@ -254,21 +273,16 @@ class Trainer:
         """Forgets all that was learned."""
         self.model.initialise(torch.Generator(self.device).manual_seed(seed))
         for optimiser in self.optimisers:
-            optimiser.state.clear()
+            optimiser.reset()
 
     def step(self, x: Tensor, y: Tensor, fraction: float) -> float:
         """One update from int64 [B, T] inputs and targets. Returns the loss before it; waits for the device."""
-        for optimiser in self.optimisers:
-            for group in optimiser.param_groups:
-                group["lr"] = group["peak_lr"] * schedule(fraction)
-                if isinstance(optimiser, Muon):
-                    group["weight_decay"] = WEIGHT_DECAY * (1 - fraction)
         with torch.autocast(self.device, dtype=torch.bfloat16, enabled=self.device != "cpu"):
             loss = self.loss(x, y)
         loss.backward()
         for optimiser in self.optimisers:
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
+            optimiser.step(schedule(fraction), 1 - fraction)
+        self.model.zero_grad(set_to_none=True)
         return loss.item()
 
 

@@ -58,7 +58,8 @@ class Wire:
                 sent = self._sock.sendmsg([head], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))])
                 head = head[sent:]
             self._sock.sendall(head)
-            self._sock.sendall(payload)
+            if payload:  # sending nothing to a peer that has what it wanted, and left, would still raise
+                self._sock.sendall(payload)
         except (BrokenPipeError, ConnectionResetError):
             raise PeerGoneError(clean=False) from None
 
