@@ -16,7 +16,7 @@ from tempfile import gettempdir
 from workers.fingerprint import fingerprint
 from workers.output import CappedLog
 from workers.process import SurvivorsError
-from workers.runners import command
+from workers.runners import command, train
 from workers.session import Machine, Session, Stopped
 from workers.subject_data import DataError
 from workers.telemetry import Recorder, cpu_name, open_gpu
@@ -56,7 +56,7 @@ def run_trial(
         cancel=cancel or Cancellation(),
         log=log,
         on_progress=on_progress,
-        peak_vram_mb=lambda: recorder.peak_vram_mb,
+        peak_vram_mb=recorder.peak_vram_mb_by_now,
     )
     session.begin("workspace")
     mark: str | None = None
@@ -73,7 +73,7 @@ def run_trial(
         outcome, reason = _explain(error, session)
     ok = outcome is Outcome.OK
     if spec.gpus and recorder.peak_vram_mb is not None:
-        session.measured["peak_vram_mb"] = recorder.peak_vram_mb
+        session.measured.setdefault("peak_vram_mb", recorder.peak_vram_mb)
     wall_s = time.monotonic() - began
     if isinstance(spec.plan, TrainPlan):
         session.measured["total_seconds"] = wall_s
@@ -83,7 +83,7 @@ def run_trial(
         outcome=outcome,
         reason=reason,
         measured=session.measured,
-        reported=session.reported if ok else {},  # what a failed candidate says of itself can never look like a record
+        reported=_believed(session) if ok else {},  # what a failed candidate says of itself can never look like a record
         wall_s=wall_s,
         energy_j=recorder.energy_j,
         started_at=started_at,
@@ -100,12 +100,18 @@ def _run(session: Session) -> None:
         raise CancelledError
     plan = session.spec.plan
     if isinstance(plan, TrainPlan):
-        raise NotImplementedError
-    command.run(session, plan)
+        train.run(session, plan)
+    else:
+        command.run(session, plan)
     objective = session.spec.objective
     if objective not in session.measured and objective not in session.reported:
         known = ", ".join(sorted({*session.measured, *session.reported}))
         raise Stopped(Outcome.CRASH, f"there is no value of {objective}; known are {known}")
+
+
+def _believed(session: Session) -> dict[str, float]:
+    """What the code under test reported of things that the worker does not measure itself."""
+    return {name: value for name, value in session.reported.items() if name not in session.measured}
 
 
 def _explain(error: Exception, session: Session) -> tuple[Outcome, str]:

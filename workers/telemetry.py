@@ -185,20 +185,29 @@ class Recorder:
         """The most that any reading saw; None where none saw any."""
         return max((sample.vram_mb for sample in self._samples if sample.vram_mb is not None), default=None)
 
+    def peak_vram_mb_by_now(self) -> float | None:
+        """With a look at this very moment."""
+        if self._thread is not None:
+            self._look()
+        return self.peak_vram_mb
+
+    def _look(self) -> None:
+        seen = self._gpu.read()
+        self._samples.append(
+            TelemetrySample(
+                time.monotonic() - self._began,
+                seen.power_w,
+                seen.gpu_util_percent,
+                seen.vram_mb,
+                seen.sm_clock_mhz,
+                seen.temperature_c,
+            )
+        )
+
     def _record(self) -> None:
         due = self._began
         while True:
-            seen = self._gpu.read()
-            self._samples.append(
-                TelemetrySample(
-                    time.monotonic() - self._began,
-                    seen.power_w,
-                    seen.gpu_util_percent,
-                    seen.vram_mb,
-                    seen.sm_clock_mhz,
-                    seen.temperature_c,
-                )
-            )
+            self._look()
             due += self._period_s
             if self._over.wait(max(0.0, due - time.monotonic())):
                 return

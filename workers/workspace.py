@@ -112,6 +112,12 @@ class NodeRepository:
             self._own = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=self._workers_folder()))
             self._own_lock = _Lock(self._own / "lock")  # held while this process lives
 
+    @property
+    def private_folder(self) -> Path:
+        """This process's own: gone, at the latest, when the next worker of this node starts after this one's death."""
+        self._own.mkdir(mode=0o700, exist_ok=True)  # a candidate may have removed it
+        return self._own
+
     def receive(self, bundle: bytes) -> frozenset[str]:
         """Take in a git bundle; the commits that it names. MissingBaseError where it builds on unknown commits."""
         with tempfile.NamedTemporaryFile(dir=self._own, suffix=".bundle") as file:
@@ -134,6 +140,20 @@ class NodeRepository:
                 raise MissingBaseError(_OBJECT_ID.findall(lacking)) from None
             raise
         self._received |= commits
+
+    def take_from(self, repository: Path, commits: Iterable[str]) -> None:
+        """Fetch commits straight from a repository on this machine."""
+        refs = [f"+{commit}:refs/received/{commit}" for commit in commits]
+        with _locked(self.root / "repository.lock"):
+            self._git("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", str(repository.resolve()), *refs)
+
+    def commit_of_folder(self, commit: str, folder: str) -> str:
+        """A commit whose root is a folder of another commit: the same one every time."""
+        when = "1970-01-01T00:00:00Z"
+        who = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER") for what, value in
+               (("NAME", "regatta"), ("EMAIL", "regatta@localhost"), ("DATE", when))}
+        made = self._git("commit-tree", f"{commit}:{folder}", "-m", f"{folder} of {commit}", extra=who)
+        return made.decode().strip()
 
     def has(self, commit: str) -> bool:
         if commit not in self._received:
@@ -167,8 +187,7 @@ class NodeRepository:
         blobs = self.sealed_blobs(base_commit, sealed)
         if not self.has(commit):
             raise MissingBaseError([commit])
-        self._own.mkdir(mode=0o700, exist_ok=True)  # a candidate may have removed it
-        folder = Path(tempfile.mkdtemp(prefix="trial-", dir=self._own))
+        folder = Path(tempfile.mkdtemp(prefix="trial-", dir=self.private_folder))
         workspace = Workspace(folder, folder / "workspace", folder / "home", folder / "tmp")
         try:
             workspace.home.mkdir(mode=0o700)
@@ -193,7 +212,7 @@ class NodeRepository:
                 content = self._git("cat-file", "blob", blob.object_id)
                 _write(root / path, blob, content)
 
-    def _git(self, *arguments: str) -> bytes:
+    def _git(self, *arguments: str, extra: Mapping[str, str] | None = None) -> bytes:
         environment = {
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": "/nonexistent",
@@ -208,6 +227,7 @@ class NodeRepository:
         }
         for index, (key, value) in enumerate(_CONFIG.items()):
             environment |= {f"GIT_CONFIG_KEY_{index}": key, f"GIT_CONFIG_VALUE_{index}": value}
+        environment |= extra or {}
         done = subprocess.run(
             ["git", *arguments], env=environment, cwd=self.root, stdin=subprocess.DEVNULL, capture_output=True
         )

@@ -1,0 +1,120 @@
+"""A worker as the head sees it: a Ray actor that measures trials one after another. The only file here that knows Ray.
+
+`run` has a thread of its own; `peek` and `cancel` answer while it works (concurrency group `control`). An actor that is
+killed leaves nothing of its candidate behind (guardian.py), and whoever starts next on its node removes its workspaces.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from workers.output import CappedLog
+from workers.run import run_trial, this_machine
+from workers.trial import Measurement, Progress, TrialSpec
+from workers.waiting import Cancellation
+
+_ray: Any = ray  # for what Ray's annotations lack
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerInfo:
+    """Who a worker is."""
+
+    worker_id: str
+    node: str  # Ray's id of the node
+    address: str  # of the node
+    device: str
+    gpu: str | None  # which of the node's GPUs, as CUDA_VISIBLE_DEVICES names them; None: none
+    no_telemetry_because: str | None
+    pid: int
+
+
+class WorkerActor:
+    """Methods are called remotely, `run` by one caller at a time."""
+
+    def __init__(self, worker_id: str, root: str, bundle: bytes | None = None, data_root: str | None = None) -> None:
+        """`root`: a folder on the node's own disk. `bundle`: what the node should have before the first trial."""
+        devices = ",".join(str(device) for device in ray.get_gpu_ids())
+        self._worker_id = worker_id
+        self._machine = this_machine(Path(root), devices, Path(data_root) if data_root is not None else None)
+        self._lock = threading.Lock()
+        self._trial_id: str | None = None
+        self._cancel = Cancellation()
+        self._log = CappedLog()
+        self._progress: Progress | None = None
+        self._ended: deque[str] = deque(maxlen=64)
+        self._cancelled_early: deque[str] = deque(maxlen=64)
+        if bundle is not None:
+            self._machine.repository.receive(bundle)
+
+    def describe(self) -> WorkerInfo:
+        context = ray.get_runtime_context()
+        return WorkerInfo(
+            worker_id=self._worker_id,
+            node=context.get_node_id(),
+            address=str(_ray.util.get_node_ip_address()),
+            device=self._machine.device,
+            gpu=self._machine.visible_devices or None,
+            no_telemetry_because=self._machine.gpu.absent_because,
+            pid=os.getpid(),
+        )
+
+    def receive(self, bundle: bytes) -> tuple[str, ...]:
+        """Take in a git bundle; the commits that it names. Raises MissingBaseError."""
+        return tuple(sorted(self._machine.repository.receive(bundle)))
+
+    def run(self, spec: TrialSpec) -> Measurement:
+        """Measure. Raises MissingBaseError where `spec` builds on commits that this node does not have."""
+        with self._lock:
+            self._trial_id = spec.trial_id
+            self._cancel, self._log, self._progress = Cancellation(), CappedLog(), None
+            if spec.trial_id in self._cancelled_early:
+                self._cancelled_early.remove(spec.trial_id)
+                self._cancel.cancel()
+        try:
+            return run_trial(
+                spec, self._machine, cancel=self._cancel, on_progress=self._note_progress, log=self._log
+            )
+        finally:
+            with self._lock:
+                self._trial_id = None
+                self._ended.append(spec.trial_id)
+
+    @ray.method(concurrency_group="control")
+    def peek(self, log_offset: int) -> tuple[Progress | None, bytes, int]:
+        """Where the trial stands, what it printed beyond `log_offset` bytes, and the offset to ask from next."""
+        chunk, offset = self._log.since(log_offset)
+        return self._progress, chunk, offset
+
+    @ray.method(concurrency_group="control")
+    def cancel(self, trial_id: str) -> bool:
+        """End a trial, or see to it that it ends as soon as it begins; False where it is over already."""
+        with self._lock:
+            if trial_id == self._trial_id:
+                self._cancel.cancel()
+                return True
+            if trial_id in self._ended:
+                return False
+            self._cancelled_early.append(trial_id)  # it has overtaken its trial's start
+            return True
+
+    def _note_progress(self, progress: Progress) -> None:
+        self._progress = progress
+
+
+def remote_worker(cpus: float, gpus: float) -> Any:
+    """The Ray actor class. `remote_worker(1, 0).options(...).remote(worker_id, root, bundle)` starts one."""
+    return _ray.remote(
+        num_cpus=cpus,
+        num_gpus=gpus,
+        max_restarts=-1,
+        max_task_retries=0,
+        concurrency_groups={"control": 2},
+    )(WorkerActor)
