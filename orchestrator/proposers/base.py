@@ -33,6 +33,7 @@ class Brief:
     editable: tuple[str, ...]  # editable paths that exist on the champion
     kept: tuple[str, ...]
     proposed: int  # how many proposals this proposer has given so far, past heads included
+    outstanding: tuple[str, ...] = ()  # tokens of those of its proposals whose end it has not heard of yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,12 @@ class Proposer(Protocol):
 
     def planned(self) -> int | None:
         """How many proposals it will give in all, where it knows."""
+
+
+def exhausted_reason(proposer: Proposer) -> str | None:
+    """Why `propose` gave None, in one line; None where the proposer does not say (it has more, or keeps no reason)."""
+    reason = getattr(proposer, "exhausted_reason", None)
+    return reason if isinstance(reason, str) else None
 
 
 class ProposalError(ValueError):
