@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.config import Config, ConfigError, dump_config, load_config, parse_config, with_runner
@@ -343,6 +343,7 @@ CONFIGS = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(CONFIGS)
 def test_a_dumped_config_reloads_to_an_equal_one(data: dict[str, Any]) -> None:
     config = Config.model_validate(data)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.edits import Edit, EditError, apply_edit, apply_edits
@@ -59,6 +59,7 @@ def test_an_empty_search_is_refused_with_the_form_to_use() -> None:
         Edit("a.py", search="", replace="x")
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30), st.text(min_size=1, max_size=5), st.text(max_size=5))
 def test_an_edit_either_changes_the_one_place_or_refuses(text: str, search: str, replace: str) -> None:
     places = [start for start in range(len(text)) if text.startswith(search, start)]
