@@ -332,6 +332,10 @@ for _tag, (_pattern, _first) in _SCALARS.items():
 def _read_yaml(text: str, source: str) -> tuple[yaml.Node | None, Any]:
     """The node tree (which knows lines) and the plain data of one YAML document."""
     try:
+        for token in yaml.scan(text, Loader=_Loader):
+            if isinstance(token, yaml.TagToken):
+                line = token.start_mark.line + 1
+                raise ConfigError([f"{source}:{line}: given a tag ('!…'); plain values only (quote text that begins with '!')"])
         loader = _Loader(text)
         node = loader.get_single_node()
         if node is None:
