@@ -48,8 +48,13 @@ def build(corpus: Corpus, root: Path) -> tuple[Path, dict[str, Any]]:
     except OSError as error:
         raise PrepareError(f"cannot write data to {root} ({error.strerror}): choose a place with --data-root DIR") from None
     try:
-        _fill(corpus, work)
-        work.chmod(0o755)  # mkdtemp's 0700 would keep out a sandbox that runs as another user
+        try:
+            _fill(corpus, work)
+            work.chmod(0o755)  # mkdtemp's 0700 would keep out a sandbox that runs as another user
+        except OSError as error:
+            raise PrepareError(
+                f"cannot prepare {corpus.name} in {root} ({error}): choose a place with --data-root DIR"
+            ) from None
         try:
             work.rename(folder)
         except OSError:

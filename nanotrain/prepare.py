@@ -3,7 +3,8 @@
 `python prepare.py [--corpus NAME] [--data-root DIR]` makes the data once and prints `{"data_dir", "sha256"}` (no torch).
 `main(train, load)` is what train.py ends with; what `train` may ask of its `Run` and what `load` owes is written there.
 With REGATTA_PHASE set, a worker at the other end of REGATTA_SOCKET_FD holds the clock, the data, the seed and the score
-(docs/train-protocol.md); without it this process does everything itself and its number proves nothing.
+(docs/train-protocol.md); without it this process does everything itself and its number proves nothing. By hand the
+environment may hold REGATTA_BUDGET_S (300), REGATTA_SEED (0), REGATTA_CORPUS (embedded), REGATTA_DATA.
 """
 
 from __future__ import annotations
@@ -91,6 +92,7 @@ class Run(ABC):
 
     def rehearse(self, state: State) -> float:
         """Seconds that it takes to turn such a state into bytes, for `train` to keep in reserve. Meant for set-up."""
+        serialise(state)  # the first time pays for imports
         began = time.monotonic()
         serialise(state)
         return time.monotonic() - began
@@ -330,6 +332,8 @@ def _command_line() -> None:
         folder, meta = build(named(corpus, root, **chosen), root)
     except PrepareError as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
     print(json.dumps({"data_dir": str(folder), "sha256": meta["sha256"]}))
 
 

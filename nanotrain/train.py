@@ -71,8 +71,8 @@ def config_for(device: str, vocab_size: int) -> Config:
 
 
 def norm(x: Tensor) -> Tensor:
-    """RMSNorm without a gain (Zhang & Sennrich 2019)."""
-    return F.rms_norm(x, (x.size(-1),))
+    """RMSNorm without a gain (Zhang & Sennrich 2019), in x's precision, whatever autocast thinks of it."""
+    return F.rms_norm(x, (x.size(-1),)).to(x.dtype)
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
