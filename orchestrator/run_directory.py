@@ -139,16 +139,6 @@ class RunDirectory:
 
     # -- the inbox
 
-    def send(self, message: dict[str, object]) -> Path:
-        """Leave a message for the head, at once or at the next `resume`."""
-        self.inbox.mkdir(exist_ok=True)
-        name = f"{len(list(self.inbox.iterdir())):06d}-{uuid.uuid4().hex}.json"
-        target = self.inbox / name
-        draft = self.inbox / f".{name}"
-        draft.write_text(json.dumps(message))
-        draft.rename(target)
-        return target
-
     def messages(self) -> list[Path]:
         """Messages that wait, oldest first."""
         if not self.inbox.is_dir():

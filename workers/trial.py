@@ -61,7 +61,7 @@ class TrialSpec:
     seed: int
     timeout_s: float  # the whole trial
     cpus: int = 1
-    gpus: int = 0
+    gpus: float = 0.0
     bundle: bytes | None = None  # git bundle with `commit`, its prerequisites being what the node already has
 
     @property

@@ -1,0 +1,112 @@
+"""From proposal to candidate: gates, commit, and carrying it over to a champion that has moved.
+
+Reads and writes commits through the repository; decides nothing about worth. What comes back are events for the journal; refs
+are the caller's to set once the journal has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from orchestrator.edits import Edit, EditError, apply_edits
+from orchestrator.events import Admitted, Conflicted, Proposed, Rejected
+from orchestrator.gates import check_duplicate, check_scope, check_syntax, syntax_fingerprint
+from orchestrator.repository import CampaignRepository
+from orchestrator.target import Scoping
+
+Texts = dict[str, str | None]
+
+
+class ConflictError(Exception):
+    """An edit that cannot be carried over to another commit; the message is the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    repository: CampaignRepository
+    scoping: Scoping
+
+    def admit(self, proposed: Proposed, base: str, at: float, seen: Mapping[str, str]) -> Admitted | Rejected:
+        """Pass the gates and become a commit on `base`. `seen`: fingerprints of changes already tried on it, by candidate."""
+
+        def reject(gate: str, reason: str) -> Rejected:
+            return Rejected(proposed.candidate, gate, reason)
+
+        existing = self.repository.files(base)
+        refusal = check_scope(proposed.edits, self.scoping.scope, existing)
+        if refusal is not None:
+            return reject(refusal.gate, refusal.reason)
+        for edit in proposed.edits:
+            if not self.repository.is_regular(base, edit.path):
+                return reject("scope", f"{edit.path}: is a symbolic link or a submodule")
+        try:
+            texts = apply_edits(proposed.edits, lambda path: self.repository.read(base, path))
+        except EditError as error:
+            return reject("edit", str(error))
+        for path, text in texts.items():
+            refusal = None if text is None else check_syntax(path, text)
+            if refusal is not None:
+                return reject(refusal.gate, refusal.reason)
+        changes = {path: (self.repository.read(base, path), text) for path, text in texts.items()}
+        refusal = check_duplicate(changes, seen)
+        if refusal is not None:
+            return reject(refusal.gate, refusal.reason)
+        return self._admitted(proposed, base, texts, at)
+
+    def carry_over(self, proposed: Proposed, old: Admitted, onto: str, at: float) -> Admitted | Conflicted:
+        """The same candidate on another commit, never measured there."""
+        try:
+            texts = self.carried_texts(proposed.edits, old.base, old.commit, onto)
+        except ConflictError as error:
+            return Conflicted(proposed.candidate, onto, str(error))
+        return self._admitted(proposed, onto, texts, at)
+
+    def carried_texts(self, edits: tuple[Edit, ...], old_base: str, old_commit: str, onto: str) -> Texts:
+        """New texts of the files that `edits` touch, on `onto`. Raises `ConflictError`.
+
+        A file that `onto` has as it was is simply replaced. Else search texts are applied again; where one is gone, three
+        ways are merged; where that fails a whole-file edit stands as it is, and anything else is a conflict.
+        """
+        texts: Texts = {}
+        for path in dict.fromkeys(edit.path for edit in edits):
+            of_path = [edit for edit in edits if edit.path == path]
+            base, mine, theirs = (self.repository.read(commit, path) for commit in (old_base, old_commit, onto))
+            texts[path] = mine if theirs == base else self._carried(path, of_path, base, mine, theirs)
+            refusal = check_syntax(path, texts[path] or "")
+            if refusal is not None:
+                raise ConflictError(f"{path}: does not compile together with what the champion has gained: {refusal.reason}")
+        if all(text == self.repository.read(onto, path) for path, text in texts.items()):
+            raise ConflictError("the champion has it already")
+        return texts
+
+    def _carried(self, path: str, edits: list[Edit], base: str | None, mine: str | None, theirs: str | None) -> str | None:
+        try:
+            if not any(edit.whole_file or edit.delete for edit in edits):
+                return apply_edits(edits, lambda _: theirs)[path]
+        except EditError:
+            pass
+        if base is not None and mine is not None and theirs is not None:
+            merged = self.repository.merge_texts(theirs, base, mine)
+            if merged is not None:
+                return merged
+        if mine is not None and edits[-1].whole_file:
+            return mine
+        raise ConflictError(f"{path}: the champion has changed the same lines")
+
+    def _admitted(self, proposed: Proposed, base: str, texts: Texts, at: float) -> Admitted:
+        commit = self.repository.commit(base, texts, candidate_message(proposed), at)
+        changes = {path: (self.repository.read(base, path), text) for path, text in texts.items()}
+        lines = self.repository.diff_lines(base, commit)
+        return Admitted(proposed.candidate, commit, base, lines, syntax_fingerprint(changes))
+
+
+def subject_line(text: str) -> str:
+    """A description as the first line of a commit message."""
+    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    return line if len(line) <= 100 else line[:99] + "…"
+
+
+def candidate_message(proposed: Proposed) -> str:
+    trailers = [f"Candidate: {proposed.candidate}", f"Proposer: {proposed.proposer}"]
+    return "\n".join([subject_line(proposed.description) or "(no description)", "", *trailers, ""])

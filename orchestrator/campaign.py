@@ -1,0 +1,411 @@
+"""The campaign: the one loop. It takes the next thing that happened (a worker, the clock, a person), journals it, asks the
+tournament, journals each decision and carries it out.
+
+Everything that changes the campaign goes through `_record`: first the journal, then the ledger, then whoever watches. Killed at
+any instant, a new head goes on from the journal; a trial that was out is handed out again under the same id.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from orchestrator import events as ev
+from orchestrator import inbox
+from orchestrator.events import EndState, WorkerState
+from orchestrator.opening import Parts, candidates_ended_by, tell
+from orchestrator.pool import Failed, Incoming, Joined, Lost, Measured, Peeked, Pool
+from orchestrator.proposers import choose
+from orchestrator.proposers.base import Brief, ProposalError
+from orchestrator.repository import CHAMPION, candidate_ref, stack_ref
+from orchestrator.tournament import decisions as do
+from orchestrator.tournament.machine import Tournament
+from workers.trial import CommandPlan, Measurement, Outcome, Progress, TrainPlan, TrialSpec
+
+TICK_S = 0.5  # how often the clock, the inbox and the running trials are looked at
+CANCEL_PATIENCE_S = 20.0
+NO_WORKER_PATIENCE_S = 120.0
+PERSON = "person"  # the proposer of what `regatta propose` brings
+
+Watcher = Callable[[ev.Event, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a head stopped."""
+
+    state: EndState
+    detail: str | None = None
+    trial: str | None = None  # whose log says more
+
+
+class Campaign:
+    """One head's work on one run. `run` once."""
+
+    def __init__(self, parts: Parts, pool: Pool, watchers: list[Watcher]) -> None:
+        self.parts = parts
+        self.ledger = parts.ledger
+        self.pool = pool
+        self.progress: dict[str, Progress] = {}
+        self._watchers = watchers
+        self._tournament = Tournament(parts.ledger, parts.settings)
+        self._proposers = {proposer.name: proposer for proposer in parts.proposers}
+        self._interrupted = False
+        self._end: End | None = None
+        self._ticked = 0.0
+        self._without_workers_since: float | None = None
+
+    def run(self, metrics_port: int, on_tick: Callable[[float, Mapping[str, Progress]], None]) -> End:
+        """Work until a limit, a failure or an interruption; what happened is in the journal when this returns."""
+        sandbox = "none"  # the next version puts bubblewrap around candidates
+        self._record(ev.HeadStarted(os.getpid(), socket.gethostname(), metrics_port, sandbox))
+        self._read_inbox()
+        self.pool.start()
+        while self._end is None:
+            self._decide()
+            if self._end is None:
+                self._take(self._next_arrival())
+                self._tick(on_tick)
+        if self.ledger.open_trials:
+            self._cancel_running()
+        reason = self.ledger.limit if self._end.state is EndState.FINISHED else None
+        self._record(ev.HeadStopped(self._end.state, reason, self._end.detail))
+        return self._end
+
+    def interrupt(self) -> None:
+        """Stop proposing, start no trial, cancel the running ones. Safe in a signal handler."""
+        self._interrupted = True
+
+    # -- what happens
+
+    def _next_arrival(self) -> Incoming | None:
+        try:
+            arrival: Incoming = self.pool.arrivals.get(timeout=TICK_S)
+        except queue.Empty:
+            return None
+        return arrival
+
+    def _take(self, arrival: Incoming | None) -> None:
+        match arrival:
+            case Joined():
+                self._record(ev.WorkerChanged(arrival.worker, arrival.node, arrival.device, WorkerState.IDLE))
+            case Lost():
+                known = self.ledger.workers.get(arrival.worker)
+                node, device = (known.node, known.device) if known else ("unknown", "unknown")
+                self._record(ev.WorkerChanged(arrival.worker, node, device, WorkerState.LOST, arrival.detail))
+            case Measured():
+                self._end_trial(arrival.worker, arrival.measurement)
+            case Failed():
+                self._end_failed(arrival)
+            case Peeked():
+                self._look(arrival)
+        if self._interrupted and self._end is None:
+            self._end = End(EndState.INTERRUPTED)
+
+    def _end_trial(self, worker: str, found: Measurement) -> None:
+        trial = self.ledger.open_trials.get(found.trial_id)
+        if trial is None or trial.attempt != found.attempt:
+            return  # an answer to a question that is no longer asked
+        expected = self.ledger.fingerprint
+        if found.outcome is Outcome.OK and expected is not None and found.fingerprint != expected:
+            reason = (
+                f"fingerprint {str(found.fingerprint)[:12]} is not the campaign's {expected[:12]}: another device, other data "
+                "or other libraries; such numbers cannot be compared"
+            )
+            found = replace(found, outcome=Outcome.INFRA, reason=reason)
+        self._keep_files(found)
+        self.progress.pop(found.trial_id, None)
+        self._record(
+            ev.TrialEnded(
+                found.trial_id,
+                found.attempt,
+                found.outcome,
+                found.reason,
+                dict(found.measured),
+                dict(found.reported),
+                found.wall_s,
+                found.energy_j,
+                worker,
+                found.device,
+                found.started_at,
+                found.ended_at,
+                found.fingerprint,
+            )
+        )
+        if found.outcome is Outcome.INFRA and found.fingerprint is not None and expected not in (None, found.fingerprint):
+            known = self.ledger.workers[worker]
+            self._record(ev.WorkerChanged(worker, known.node, known.device, WorkerState.SET_ASIDE, found.reason))
+
+    def _end_failed(self, failed: Failed) -> None:
+        trial = self.ledger.open_trials.get(failed.trial)
+        if trial is None or trial.attempt != failed.attempt:
+            return
+        now = time.time()
+        known = self.ledger.workers.get(failed.worker)
+        device = known.device if known else "unknown"
+        self._record(
+            ev.TrialEnded(
+                failed.trial, failed.attempt, Outcome.INFRA, failed.detail, {}, {}, now - trial.started_at, None,
+                failed.worker, device, trial.started_at, now, None,
+            )
+        )  # fmt: skip
+
+    def _look(self, peeked: Peeked) -> None:
+        if peeked.trial not in self.ledger.open_trials:
+            return
+        if peeked.progress is not None:
+            self.progress[peeked.trial] = peeked.progress
+        if peeked.log:
+            log = self.parts.run.trial_log(peeked.trial)
+            log.parent.mkdir(parents=True, exist_ok=True)
+            with log.open("ab") as file:
+                file.write(peeked.log)
+
+    def _keep_files(self, found: Measurement) -> None:
+        """The trial's folder: log, measurement and telemetry, written before the journal says that it ended."""
+        folder = self.parts.run.trial(found.trial_id)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "log.txt").write_bytes(found.log)
+        if found.telemetry:
+            rows = (json.dumps({name: getattr(row, name) for name in row.__slots__}) for row in found.telemetry)
+            (folder / "telemetry.jsonl").write_text("\n".join(rows) + "\n")
+        plain = {
+            name: getattr(found, name) for name in found.__slots__ if name not in ("log", "telemetry", "measured", "reported")
+        }
+        plain |= {"measured": dict(found.measured), "reported": dict(found.reported)}
+        (folder / "measurement.json").write_text(json.dumps(plain, indent=1) + "\n")
+
+    def _tick(self, on_tick: Callable[[float, Mapping[str, Progress]], None]) -> None:
+        now = time.time()
+        if now - self._ticked < TICK_S:
+            return
+        self._ticked = now
+        self._read_inbox()
+        self.pool.peek()
+        on_tick(now, self.progress)
+        self._mind_the_workers(now)
+
+    def _mind_the_workers(self, now: float) -> None:
+        """Without a worker that can measure there is nothing to wait for."""
+        states = [seen.state for seen in self.ledger.workers.values()]
+        if any(state is WorkerState.IDLE for state in states):
+            self._without_workers_since = None
+            return
+        since = self._without_workers_since = self._without_workers_since or now
+        aside = next((w for w in self.ledger.workers.values() if w.state is WorkerState.SET_ASIDE), None)
+        if aside is not None and all(state is WorkerState.SET_ASIDE for state in states):
+            self._end = self._end or End(EndState.FAILED, f"every worker is set aside: {aside.detail}")
+        elif now - since > NO_WORKER_PATIENCE_S:
+            lost = next((w.detail for w in self.ledger.workers.values() if w.detail), "none has answered")
+            self._end = self._end or End(EndState.FAILED, f"no worker for {NO_WORKER_PATIENCE_S:g} s: {lost}")
+
+    def _read_inbox(self) -> None:
+        taken = {c.proposed.token for c in self.ledger.candidates.values() if c.proposed.proposer == PERSON}
+        for path in self.parts.run.messages():
+            message = inbox.read(path)
+            if isinstance(message, str):
+                self._record(ev.Note(message, "warning"))
+            elif message.token not in taken:
+                self._propose(PERSON, message.description, message.edits, token=message.token)
+            path.unlink()
+
+    # -- what is decided
+
+    def _decide(self) -> None:
+        while not self._interrupted and self._end is None:
+            decision = self._tournament.next(time.time())
+            if decision is None:
+                return
+            self._carry_out(decision)
+
+    def _carry_out(self, decision: do.Decision) -> None:
+        match decision:
+            case do.StartTrial():
+                self._start_trial(decision)
+            case do.RestartTrial():
+                attempt = self.ledger.open_trials[decision.trial].attempt + 1
+                self._record(ev.TrialRestarted(decision.trial, attempt, decision.worker))
+                self._submit(decision.trial)
+            case do.Propose():
+                self._ask_a_proposer()
+            case do.Reapply():
+                self._reapply(decision.candidate)
+            case do.BuildStack():
+                self._build_stack(decision.candidates)
+            case do.MoveChampion():
+                moved = self.parts.stacking.champion_commits(self.ledger.stacks[decision.stack], time.time())
+                self._record(moved)
+                self.parts.repository.set_ref(CHAMPION, moved.commit)
+            case do.Finish():
+                self._end = End(EndState.FINISHED)
+            case do.GiveUp():
+                self._end = End(EndState.FAILED, decision.detail, decision.trial)
+            case _:
+                self._record(decision)
+
+    def _start_trial(self, start: do.StartTrial) -> None:
+        trial = f"t{len(self.ledger.trials) + 1:06d}"
+        self._record(
+            ev.TrialStarted(
+                trial,
+                start.purpose,
+                start.commit,
+                start.candidates,
+                start.seed,
+                start.worker,
+                self.pool.gpus_a_trial,
+                start.stack,
+            )
+        )
+        self._submit(trial)
+
+    def _submit(self, trial: str) -> None:
+        out = self.ledger.open_trials[trial]
+        config, base = self.parts.config, self.ledger.base
+        commit = out.started.commit
+        self.parts.run.trial_log(trial).unlink(missing_ok=True)  # of an attempt that died
+        spec = TrialSpec(
+            trial_id=trial,
+            attempt=out.attempt,
+            commit=commit,
+            base_commit=base,
+            sealed=self.parts.admission.scoping.sealed,
+            plan=self._plan(),
+            objective=config.objective.metric,
+            seed=out.started.seed,
+            timeout_s=config.trial.timeout_s,
+            cpus=config.trial.cpus,
+            gpus=self.pool.gpus_a_trial,
+            bundle=None if commit == base else self.parts.repository.bundle(commit, base),
+        )
+        self.pool.submit(out.worker, spec)
+
+    def _plan(self) -> TrainPlan | CommandPlan:
+        target = self.parts.config.target
+        if target.runner == "train":
+            return TrainPlan(self.parts.config.trial.budget_s, target.corpus)
+        assert target.command is not None
+        return CommandPlan(target.command, target.setup, target.guards, target.mounts)
+
+    def _ask_a_proposer(self) -> None:
+        entries, given = self.parts.config.proposers, self.ledger.proposals_by
+        names = [proposer.name for proposer in self.parts.proposers]
+        over = [i for i, name in enumerate(names) if name in self.ledger.exhausted]
+        index = choose([entry.weight for entry in entries], [given.get(name, 0) for name in names], over)
+        assert index is not None  # the tournament asks only while one has something to give
+        name = names[index]
+        try:
+            proposal = self._proposers[name].propose(self._brief(name))
+        except ProposalError as error:
+            candidate = self._propose(name, error.description, (), admit=False)
+            self._record(ev.Rejected(candidate, "edit", error.reason))
+            return
+        if proposal is None:
+            self._record(ev.ProposalsEnded(name))
+            return
+        self._propose(name, proposal.description, proposal.edits, proposal.parents, token=proposal.token, usd=proposal.usd)
+
+    def _brief(self, proposer: str) -> Brief:
+        champion = self.ledger.champion
+        assert champion is not None
+        repository, scope = self.parts.repository, self.parts.admission.scoping.scope
+        return Brief(
+            champion=champion.commit,
+            read=lambda path: repository.read(champion.commit, path),
+            editable=tuple(path for path in repository.files(champion.commit) if scope.matches(path)),
+            kept=champion.kept,
+            proposed=self.ledger.proposals_by.get(proposer, 0),
+            outstanding=tuple(
+                c.proposed.token
+                for c in self.ledger.pending.values()
+                if c.proposed.proposer == proposer and c.proposed.token is not None
+            ),
+        )
+
+    def _propose(
+        self,
+        proposer: str,
+        description: str,
+        edits: tuple[Any, ...],
+        parents: tuple[str, ...] = (),
+        *,
+        token: str | None = None,
+        usd: float = 0.0,
+        admit: bool = True,
+    ) -> str:
+        candidate = f"c{len(self.ledger.candidates) + 1:04d}"
+        self._record(ev.Proposed(candidate, proposer, description, edits, parents, token, usd))
+        if admit:
+            self._admit(candidate)
+        return candidate
+
+    def _admit(self, name: str) -> None:
+        candidate, champion = self.ledger.candidates[name], self.ledger.champion
+        assert champion is not None
+        seen = self.ledger.syntax_seen.get(champion.commit, {})
+        result = self.parts.admission.admit(candidate.proposed, champion.commit, candidate.proposed_at, seen)
+        self._record(result)
+        if isinstance(result, ev.Admitted):
+            self._publish(result)
+
+    def _reapply(self, name: str) -> None:
+        candidate, champion = self.ledger.candidates[name], self.ledger.champion
+        assert champion is not None
+        assert candidate.admitted is not None
+        result = self.parts.admission.carry_over(candidate.proposed, candidate.admitted, champion.commit, candidate.proposed_at)
+        self._record(result)
+        if isinstance(result, ev.Admitted):
+            self._publish(result)
+
+    def _publish(self, admitted: ev.Admitted) -> None:
+        self.parts.repository.set_ref(candidate_ref(admitted.candidate), admitted.commit)
+        self.parts.repository.bundle(admitted.commit, self.ledger.base)  # ahead of need: a free worker must not wait for it
+
+    def _build_stack(self, candidates: tuple[str, ...]) -> None:
+        name = f"s{len(self.ledger.stacks) + 1:04d}"
+        built, conflicts = self.parts.stacking.build(name, candidates, time.time())
+        for conflict in conflicts:
+            self._record(conflict)
+        if built is not None:
+            self._record(built)
+            self.parts.repository.set_ref(stack_ref(name), built.commit)
+
+    # -- the end
+
+    def _cancel_running(self) -> None:
+        for trial in list(self.ledger.open_trials):
+            self.pool.cancel(trial)
+        deadline = time.monotonic() + CANCEL_PATIENCE_S
+        while self.ledger.open_trials and time.monotonic() < deadline:
+            arrival = self._next_arrival()
+            if isinstance(arrival, (Measured, Failed)):
+                self._take(arrival)
+
+    def _record(self, event: ev.Event) -> None:
+        at = time.time()
+        self.parts.journal.append(event, at)
+        self.ledger.apply(event, at)
+        for candidate in candidates_ended_by(event, self.ledger):
+            tell(self._proposers, candidate, self.parts.config)
+        for watch in self._watchers:
+            watch(event, at)
+
+
+def write_head_file(path: Path, temp_dir: Path) -> None:
+    """What `resume` must reap should this head be killed."""
+    path.write_text(json.dumps({"ray_temp_dir": str(temp_dir)}))
+
+
+def left_by_a_killed_head(path: Path) -> Path | None:
+    """Ray's folder of a head that did not live to end it."""
+    try:
+        return Path(json.loads(path.read_text())["ray_temp_dir"])
+    except (OSError, ValueError, KeyError):
+        return None

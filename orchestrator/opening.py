@@ -1,0 +1,182 @@
+"""Opening a campaign: from a config to a complete run directory, and from a run directory to the parts of a running head.
+
+Everything that can be wrong with what the user gave is found here, before anything is started. Raises `ConfigError`,
+`TargetError` or `RunDirectoryError` (exit 2: nothing was made), or `RepositoryError` and `JournalError` (exit 1).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator import events as ev
+from orchestrator import proposers
+from orchestrator.admission import Admission
+from orchestrator.config import Config, ConfigError, Replay, dump_config, load_config, with_runner
+from orchestrator.journal import Journal
+from orchestrator.ledger import PENDING, Candidate, Ledger
+from orchestrator.proposers.base import Proposer, Result
+from orchestrator.repository import CampaignRepository
+from orchestrator.run_directory import RunDirectory, refuse_existing
+from orchestrator.stacking import Stacking
+from orchestrator.target import resolve_target, scope_of
+from orchestrator.tournament.settings import Constraint, Limits, Prices, Settings
+
+# Over how many candidates the error rate is spent when neither a limit nor the proposers say how many there will be.
+PLANNED_WHEN_UNKNOWN = 1000
+
+
+@dataclass(slots=True)
+class Parts:
+    """What a head works with."""
+
+    run: RunDirectory
+    config: Config
+    settings: Settings
+    journal: Journal
+    ledger: Ledger
+    repository: CampaignRepository
+    admission: Admission
+    stacking: Stacking
+    proposers: tuple[Proposer, ...]
+
+    def close(self) -> None:
+        self.journal.close()
+        self.repository.close()
+
+
+def open_new(config_path: str, overrides: Sequence[str], run_dir: Path | None, working_dir: Path) -> RunDirectory:
+    """Check everything, then make the run directory: it appears complete or not at all."""
+    config = load_config(config_path, overrides)
+    target = resolve_target(config.target.repo, working_dir)
+    path = run_dir if run_dir is not None else working_dir / "runs" / config.name
+    refuse_existing(path)
+    config = _with_absolute_paths(config, working_dir)
+    made = proposers.build_all(config.proposers, seed=config.seed, working_dir=working_dir)
+    with RunDirectory.creating(path) as draft:
+        repository, base = CampaignRepository.create(draft.repo, target)
+        scoping = scope_of(
+            repository.files(base), config.target.editable, config.target.runner, config.target.command is not None
+        )
+        repository.close()
+        config = with_runner(config, "train" if scoping.runner == "train" else "command")
+        draft.config.write_text(dump_config(config), encoding="utf-8")
+        journal = Journal.create(draft.journal)
+        planned = planned_candidates(config, made)
+        opened = ev.CampaignOpened(config.name, base, config.target.repo, scoping.runner, config.seed, planned)
+        journal.append(opened, time.time())
+        journal.close()
+    return RunDirectory.existing(path)
+
+
+def open_parts(run: RunDirectory, overrides: Sequence[str] = ()) -> Parts:
+    """Everything a head needs to go on with a run, as the journal left it. The caller holds the run lock."""
+    config = load_config(run.config, overrides)
+    made = proposers.build_all(config.proposers, seed=config.seed, working_dir=Path.cwd())
+    if overrides:
+        _write_config(run, config)
+    journal = Journal.open(run.journal)
+    ledger = Ledger(config.objective.metric)
+    ended: list[Candidate] = []
+    for entry in journal.entries():
+        ledger.apply(entry.event, entry.at)
+        ended.extend(candidates_ended_by(entry.event, ledger))
+    by_name = {proposer.name: proposer for proposer in made}
+    for candidate in ended:
+        tell(by_name, candidate, config)
+    repository = CampaignRepository(run.repo)
+    assert ledger.champion is not None
+    commits = {c.id: c.commit for c in ledger.candidates.values() if c.commit is not None}
+    repository.reconcile(ledger.champion.commit, commits)
+    scoping = scope_of(repository.files(ledger.base), config.target.editable, config.target.runner, has_command=False)
+    admission = Admission(repository, scoping)
+    settings = settings_of(config, made, ledger)
+    return Parts(run, config, settings, journal, ledger, repository, admission, Stacking(admission, ledger), made)
+
+
+def candidates_ended_by(event: ev.Event, ledger: Ledger) -> list[Candidate]:
+    """The candidates whose life this event, just applied, has ended."""
+    match event:
+        case ev.ChampionMoved():
+            names = event.kept
+        case ev.Rejected() | ev.Conflicted() | ev.CandidateDecided():
+            names = (event.candidate,)
+        case _:
+            return []
+    return [ledger.candidates[name] for name in names if ledger.candidates[name].state not in PENDING]
+
+
+def tell(by_name: dict[str, Proposer], candidate: Candidate, config: Config) -> None:
+    """Let a candidate's proposer hear how it ended."""
+    proposer = by_name.get(candidate.proposed.proposer)
+    if proposer is None:  # a person's, or of a proposer that the config no longer has
+        return
+    evidence = candidate.evidence
+    effect = None
+    if evidence is not None:
+        effect = evidence.effect if config.objective.direction == "minimize" else -evidence.effect
+    metrics = {config.objective.metric: evidence.mean} if evidence is not None else {}
+    proposer.learn(Result(candidate.id, candidate.proposed.token, candidate.state.value, effect, metrics))
+
+
+def settings_of(config: Config, made: tuple[Proposer, ...], ledger: Ledger) -> Settings:
+    """The tournament's rules, from the config."""
+    assert ledger.opened is not None
+    wanted = config.tournament
+    limits = config.limits
+    return Settings(
+        metric=config.objective.metric,
+        minimize=config.objective.direction == "minimize",
+        seed=config.seed,
+        planned_candidates=max(ledger.opened.planned_candidates, planned_candidates(config, made)),
+        proposers=tuple(proposer.name for proposer in made),
+        rule=wanted.rule,
+        false_keep_rate=wanted.false_keep_rate,
+        max_repeats=wanted.max_repeats,
+        baseline_repeats=wanted.baseline_repeats,
+        common_seeds=wanted.common_seeds,
+        constraints=tuple(
+            Constraint(name, bound.max, bound.min, bound.max_ratio, bound.min_ratio)
+            for name, bound in config.objective.constraints.items()
+        ),
+        target=config.objective.target,
+        limits=Limits(
+            limits.trials,
+            limits.candidates,
+            limits.hours,
+            limits.gpu_hours,
+            limits.usd,
+            limits.energy_wh,
+            limits.plateau,
+        ),
+        prices=Prices(config.prices.usd_per_gpu_hour or 0.0, config.prices.usd_per_kwh or 0.0),
+    )
+
+
+def planned_candidates(config: Config, made: tuple[Proposer, ...]) -> int:
+    """Over how many candidates the error rate is spent: the least that a limit or the proposers allow."""
+    known = [limit for limit in (config.limits.candidates, config.limits.trials) if limit is not None]
+    counts = [proposer.planned() for proposer in made]
+    if all(count is not None for count in counts):
+        known.append(sum(count for count in counts if count is not None))
+    return max(1, min(known)) if known else PLANNED_WHEN_UNKNOWN
+
+
+def _with_absolute_paths(config: Config, working_dir: Path) -> Config:
+    """`resume` may be typed elsewhere."""
+    entries = tuple(
+        entry.model_copy(update={"path": str((working_dir / entry.path).resolve())}) if isinstance(entry, Replay) else entry
+        for entry in config.proposers
+    )
+    return config.model_copy(update={"proposers": entries})
+
+
+def _write_config(run: RunDirectory, config: Config) -> None:
+    draft = run.config.with_suffix(".tmp")
+    draft.write_text(dump_config(config), encoding="utf-8")
+    draft.replace(run.config)
+
+
+__all__ = ["ConfigError", "Parts", "candidates_ended_by", "open_new", "open_parts", "tell"]

@@ -1,0 +1,260 @@
+"""The pool: trials to Ray actors, and their answers into the campaign's queue. The head's only file that knows Ray.
+
+One actor a GPU (or a CPU slot where there is no GPU), owned by this process: they die with it, and their candidates with them.
+Local mode is Ray on this machine, not another executor. What arrives is put into a queue from Ray's threads; nothing here
+decides or journals.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import shutil
+import signal
+import tempfile
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from workers.trial import Measurement, Progress, TrialSpec
+
+# Ray's own defaults would have workers run at nice 15, kill bystanders when memory is short, and phone home.
+_RAY_ENVIRONMENT = {
+    "RAY_worker_niceness": "0",
+    "RAY_memory_monitor_refresh_ms": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_enable_metrics_collection": "0",
+    "RAY_prestart_worker_first_driver": "0",
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    "RAY_DEDUP_LOGS": "0",
+    # A node that hangs is noticed after about 5 s, not after a minute.
+    "RAY_health_check_initial_delay_ms": "2000",
+    "RAY_health_check_period_ms": "1500",
+    "RAY_health_check_timeout_ms": "3000",
+    "RAY_health_check_failure_threshold": "3",
+}
+_OBJECT_STORE_BYTES = 256 << 20  # measurements and bundles are small
+
+
+class PoolError(Exception):
+    """The cluster cannot be reached, or has no place for a trial."""
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    worker: str
+    node: str
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    worker: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    worker: str
+    measurement: Measurement
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The worker itself failed; nothing is known of the trial."""
+
+    worker: str
+    trial: str
+    attempt: int
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Peeked:
+    """How far a running trial is, and what it has printed since the last look."""
+
+    trial: str
+    progress: Progress | None
+    log: bytes
+
+
+Incoming = Joined | Lost | Measured | Failed | Peeked
+
+
+@dataclass(slots=True)
+class _Hand:
+    actor: Any
+    spec: TrialSpec | None = None
+    log_offset: int = 0
+    peeking: bool = False
+
+
+@dataclass(slots=True)
+class Pool:
+    """`start` it, `submit` trials to joined workers, read `arrivals`, `close` it."""
+
+    address: str  # local, auto, or a Ray address
+    cpu_slots: int
+    gpus: float | None  # a trial takes; None: one where there are GPUs
+    cpus: int
+    base_bundle: bytes
+    arrivals: queue.SimpleQueue[Any]
+    temp_dir: Path = field(default_factory=lambda: Path(tempfile.gettempdir()) / f"regatta-{uuid.uuid4().hex[:8]}")
+    gpus_a_trial: float = 0.0
+    _hands: dict[str, _Hand] = field(default_factory=dict)
+    _ray: Any = None
+
+    def start(self) -> None:
+        """Connect to, or start, Ray and ask for the actors; each puts a `Joined` when it is there. Raises `PoolError`."""
+        os.environ.update(_RAY_ENVIRONMENT)
+        import ray  # late: it takes a second, and most verbs have no use for it
+
+        self._ray = ray
+        try:
+            with _environment_without_ray_address(self.address):
+                self._connect()
+        except (ConnectionError, RuntimeError, ValueError, TimeoutError, OSError) as error:
+            self.close()
+            raise PoolError(self._connect_advice(error)) from error
+        places = self._places()
+        from workers.actor import remote_worker
+
+        worker_class = remote_worker(self.cpus, self.gpus_a_trial)
+        root = str(Path(tempfile.gettempdir()) / f"regatta-{os.getuid()}")  # on each node's own disk
+        for number in range(places):
+            name = f"w{number}"
+            hand = _Hand(worker_class.remote(name, root, self.base_bundle))
+            self._hands[name] = hand
+            self._greet(name, hand)
+
+    def _connect(self) -> None:
+        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "include_dashboard": False}
+        if self.address == "local":
+            self.temp_dir.mkdir(parents=True, exist_ok=True)
+            cores = max(os.cpu_count() or 1, self.cpu_slots * self.cpus)
+            self._ray.init(
+                address="local",
+                num_cpus=cores,
+                object_store_memory=_OBJECT_STORE_BYTES,
+                _temp_dir=str(self.temp_dir),
+                **quiet,
+            )
+        else:
+            quiet.pop("include_dashboard")
+            self._ray.init(address=self.address, **quiet)
+
+    def _connect_advice(self, error: Exception) -> str:
+        if self.address == "local":
+            return f"Ray did not start on this machine: {error}; look at {self.temp_dir}, or type: regatta doctor"
+        return (
+            f"cluster.address: {self.address}: no Ray cluster answers ({error}); start one with `ray start --head`, "
+            "or use cluster.address: local"
+        )
+
+    def _places(self) -> int:
+        """How many trials can run at once; settles how many GPUs each takes. Raises `PoolError`."""
+        resources = self._ray.cluster_resources()
+        gpus = resources.get("GPU", 0.0)
+        self.gpus_a_trial = self.gpus if self.gpus is not None else (1.0 if gpus else 0.0)
+        nodes = [node for node in self._ray.nodes() if node["Alive"]]
+        places = int(gpus / self.gpus_a_trial) if self.gpus_a_trial else self.cpu_slots * len(nodes)
+        if not places:
+            self.close()
+            raise PoolError(
+                f"trial.gpus: {self.gpus_a_trial:g} a trial, but the cluster has {gpus:g} GPUs; "
+                "set trial.gpus to 0 to measure on CPUs"
+            )
+        return places
+
+    def _greet(self, name: str, hand: _Hand) -> None:
+        def greeted(future: Any) -> None:
+            error = future.exception()
+            if error is None:
+                info = future.result()
+                self.arrivals.put(Joined(name, info.address, info.device))
+            else:
+                self.arrivals.put(Lost(name, _first_line(error)))
+
+        hand.actor.describe.remote().future().add_done_callback(greeted)
+
+    def submit(self, worker: str, spec: TrialSpec) -> None:
+        """Hand a trial to an idle worker; `Measured` or `Failed` follows."""
+        hand = self._hands[worker]
+        hand.spec, hand.log_offset = spec, 0
+
+        def done(future: Any) -> None:
+            error = future.exception()
+            hand.spec = None
+            if error is None:
+                self.arrivals.put(Measured(worker, future.result()))
+                return
+            self.arrivals.put(Failed(worker, spec.trial_id, spec.attempt, _first_line(error)))
+            if isinstance(error, self._ray.exceptions.RayActorError):
+                self.arrivals.put(Lost(worker, _first_line(error)))
+                self._greet(worker, hand)  # Ray restarts the actor; it answers when it is back
+
+        hand.actor.run.remote(spec).future().add_done_callback(done)
+
+    def cancel(self, trial: str) -> None:
+        for hand in self._hands.values():
+            if hand.spec is not None and hand.spec.trial_id == trial:
+                hand.actor.cancel.remote(trial)
+
+    def peek(self) -> None:
+        """Ask every busy worker how far it is; answers arrive as `Peeked`."""
+        for hand in self._hands.values():
+            if hand.spec is not None and not hand.peeking:
+                self._peek_at(hand, hand.spec)
+
+    def _peek_at(self, hand: _Hand, spec: TrialSpec) -> None:
+        hand.peeking = True
+
+        def peeked(future: Any) -> None:
+            hand.peeking = False
+            if future.exception() is None and hand.spec is spec:
+                progress, log, hand.log_offset = future.result()
+                self.arrivals.put(Peeked(spec.trial_id, progress, log))
+
+        hand.actor.peek.remote(hand.log_offset).future().add_done_callback(peeked)
+
+    def close(self) -> None:
+        """Let go of the actors and, where it was ours, of Ray."""
+        self._hands.clear()
+        if self._ray is not None:
+            self._ray.shutdown()
+        if self.address == "local":
+            shutil.rmtree(self.temp_dir, ignore_errors=True)
+
+
+def reap(temp_dir: Path) -> int:
+    """End what a killed head left of its Ray, which bears `temp_dir` in its command lines. Returns how many processes."""
+    import psutil
+
+    marked = str(temp_dir)
+    ended = []
+    for process in psutil.process_iter(["cmdline"]):
+        if process.pid != os.getpid() and any(marked in part for part in process.info["cmdline"] or ()):
+            with contextlib.suppress(psutil.Error):
+                process.send_signal(signal.SIGKILL)
+                ended.append(process)
+    psutil.wait_procs(ended, timeout=5)
+    shutil.rmtree(temp_dir, ignore_errors=True)
+    return len(ended)
+
+
+@contextlib.contextmanager
+def _environment_without_ray_address(address: str) -> Any:
+    """`RAY_ADDRESS` would override the address `local`."""
+    saved = os.environ.pop("RAY_ADDRESS", None) if address == "local" else None
+    try:
+        yield
+    finally:
+        if saved is not None:
+            os.environ["RAY_ADDRESS"] = saved
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip()
+    return f"{type(error).__name__}: {text.splitlines()[0] if text else 'no message'}"

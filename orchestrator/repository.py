@@ -1,0 +1,291 @@
+"""The campaign's own git repository: everything git that the head does, through GitPython.
+
+Bare; `champion` is its HEAD, each candidate is a branch `candidate/<id>` (the losers too), stacks in finals are under
+`refs/regatta/stacks/`. The head writes objects and refs, never a working tree: worktrees belong to the workers, which get
+commits as bundles. Hooks, filters and the user's git configuration are off. Objects are written before the journal speaks of
+them and refs after, so `reconcile` can make the refs agree with the journal after a crash at any instant.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from functools import lru_cache
+from io import BytesIO
+from pathlib import Path
+
+import git
+from git.objects.fun import tree_to_stream
+from gitdb import IStream
+
+from orchestrator.target import Target
+
+IDENTITY = git.Actor("Regatta", "regatta@localhost")
+CHAMPION = "refs/heads/champion"
+BASE = "refs/regatta/base"
+_ISOLATED = {
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_NO_REPLACE_OBJECTS": "1",
+}
+_SETTINGS = (f"core.hooksPath={os.devnull}", "gc.auto=0", "protocol.allow=never", "protocol.file.allow=always")
+_QUIET = tuple(argument for setting in _SETTINGS for argument in ("-c", setting))
+
+
+class RepositoryError(Exception):
+    """Git failed, or the campaign's repository is not what the journal says."""
+
+
+def candidate_ref(candidate: str) -> str:
+    return f"refs/heads/candidate/{candidate}"
+
+
+def stack_ref(stack: str) -> str:
+    return f"refs/regatta/stacks/{stack}"
+
+
+class CampaignRepository:
+    """`RUN/repo`. Paths are relative to the target's root; texts are UTF-8."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._repo = git.Repo(path)
+        self._repo.git.update_environment(**_ISOLATED)
+        self._bundle_of = lru_cache(maxsize=256)(self._bundle)
+        self._files_of = lru_cache(maxsize=16)(self._files)
+
+    # -- making
+
+    @classmethod
+    def create(cls, path: Path, target: Target) -> tuple[CampaignRepository, str]:
+        """A repository at `path` with the target's base commit as `champion`. Returns it and the base commit."""
+        _git(path.parent, "init", "--quiet", "--bare", "--initial-branch=champion", str(path))
+        if target.whole:
+            assert target.repository is not None
+            assert target.head is not None
+            _git(path, "fetch", "--quiet", "--no-tags", str(target.repository), target.head)
+            base = target.head
+        elif target.repository is not None:
+            assert target.head is not None
+            _git(path, "fetch", "--quiet", "--no-tags", "--depth=1", f"file://{target.repository}", target.head)
+            tree = _git(path, "rev-parse", f"{target.head}:{target.folder}").strip()
+            when = _git(path, "show", "-s", "--format=%ct", target.head).strip()
+            base = _root_commit(path, tree, f"Base of the campaign: {target.folder} at {target.head[:12]}\n", when)
+            (path / "shallow").unlink(missing_ok=True)
+        else:
+            base = _root_commit(path, _tree_of_folder(path, target.path), "Base of the campaign, as shipped\n", "0")
+        _git(path, "update-ref", CHAMPION, base)
+        _git(path, "update-ref", BASE, base)
+        (path / "FETCH_HEAD").unlink(missing_ok=True)
+        _git(path, "prune", "--expire=now")  # what came along with a folder's commit
+        return cls(path), base
+
+    # -- reading
+
+    def files(self, commit: str) -> tuple[str, ...]:
+        """Every path in a commit's tree, sorted."""
+        return self._files_of(commit)
+
+    def _files(self, commit: str) -> tuple[str, ...]:
+        listing = self._repo.git.ls_tree("-r", "-z", "--name-only", commit)
+        return tuple(sorted(name for name in listing.split("\0") if name))
+
+    def read(self, commit: str, path: str) -> str | None:
+        """The text of a file; None where there is none. Bytes that are not UTF-8 survive a round trip."""
+        try:
+            blob = self._repo.commit(commit).tree / path
+        except KeyError:
+            return None
+        if blob.type != "blob":
+            return None
+        return blob.data_stream.read().decode("utf-8", "surrogateescape")  # type: ignore[no-any-return]
+
+    def is_regular(self, commit: str, path: str) -> bool:
+        """False where the path is a symbolic link or a submodule, which an edit of text must not touch."""
+        try:
+            return bool((self._repo.commit(commit).tree / path).mode in (0o100644, 0o100755))
+        except KeyError:
+            return True
+
+    def diff(self, old: str, new: str) -> str:
+        """Unified diff between two commits."""
+        return str(self._repo.git.diff("--no-color", "--no-ext-diff", "--no-textconv", old, new, stdout_as_string=True))
+
+    def diff_lines(self, old: str, new: str) -> int:
+        """Lines added plus lines removed."""
+        total = 0
+        for line in self._repo.git.diff("--numstat", "--no-ext-diff", "--no-textconv", old, new).splitlines():
+            added, removed, _ = line.split("\t", 2)
+            total += sum(int(number) for number in (added, removed) if number != "-")
+        return total
+
+    def merge_texts(self, theirs: str, base: str, mine: str) -> str | None:
+        """Three-way merge of one file's texts by `git merge-file`; None when they conflict."""
+        with tempfile.TemporaryDirectory(prefix="regatta-merge-") as folder:
+            names = []
+            for name, text in (("theirs", theirs), ("base", base), ("mine", mine)):
+                path = Path(folder, name)
+                path.write_bytes(text.encode("utf-8", "surrogateescape"))
+                names.append(str(path))
+            done = subprocess.run(
+                ["git", "merge-file", "-p", "-q", *names],
+                capture_output=True,
+                env={**_without_git_variables(), **_ISOLATED},
+                check=False,
+            )
+        return done.stdout.decode("utf-8", "surrogateescape") if done.returncode == 0 else None
+
+    def texts_after_patch(self, commit: str, patch: Path) -> dict[str, str | None]:
+        """The new text of each file that a patch changes when it is applied to `commit`; None where it deletes one.
+
+        Raises `RepositoryError` where it does not apply.
+        """
+        with tempfile.TemporaryDirectory(prefix="regatta-patch-") as folder:
+            env = {"GIT_INDEX_FILE": str(Path(folder, "index"))}
+            _git(self.path, "read-tree", commit, env=env)
+            _git(self.path, "apply", "--cached", "--whitespace=nowarn", str(patch.resolve()), env=env)
+            tree = _git(self.path, "write-tree", env=env).strip()
+        names = _git(self.path, "diff", "--name-only", "-z", "--no-renames", commit, tree).split("\0")
+        return {name: self._text_in_tree(tree, name) for name in names if name}
+
+    def _text_in_tree(self, tree: str, path: str) -> str | None:
+        try:
+            return _git(self.path, "cat-file", "blob", f"{tree}:{path}")
+        except RepositoryError:
+            return None
+
+    def bundle(self, commit: str, base: str) -> bytes:
+        """What a worker that has `base` needs to have `commit`. The latest are kept: a commit is measured many times."""
+        return self._bundle_of(commit, base)
+
+    def base_bundle(self) -> bytes:
+        """All of the base commit, for a node that has nothing."""
+        return _git_bytes(self.path, "bundle", "create", "--quiet", "-", BASE)
+
+    def _bundle(self, commit: str, base: str) -> bytes:
+        ref = f"refs/regatta/sent/{commit}"  # a bundle is made of refs; nobody else needs this one
+        self.set_ref(ref, commit)
+        try:
+            return _git_bytes(self.path, "bundle", "create", "--quiet", "-", ref, f"^{base}")
+        finally:
+            (self.path / ref).unlink(missing_ok=True)
+
+    # -- writing
+
+    def commit(self, parent: str, changes: Mapping[str, str | None], message: str, at: float) -> str:
+        """A commit on `parent` with these new texts (None: deleted). The same arguments give the same commit."""
+        onto = self._repo.commit(parent)
+        tree = self._tree(onto.tree, changes)
+        return self._commit_tree(tree, onto, message, at)
+
+    def recommit(self, parent: str, like: str, message: str, at: float) -> str:
+        """A commit on `parent` with the tree of `like`."""
+        return self._commit_tree(self._repo.commit(like).tree, self._repo.commit(parent), message, at)
+
+    def _commit_tree(self, tree: git.Tree, parent: git.Commit, message: str, at: float) -> str:
+        when = f"{int(at)} +0000"
+        made = git.Commit.create_from_tree(
+            self._repo, tree, message, [parent], author=IDENTITY, committer=IDENTITY, author_date=when, commit_date=when
+        )
+        return str(made.hexsha)
+
+    def _tree(self, tree: git.Tree | None, changes: Mapping[str, str | None]) -> git.Tree:
+        """A copy of `tree` with `changes` in it; folders that become empty vanish."""
+        entries = {e.name: (e.binsha, e.mode) for e in tree} if tree is not None else {}
+        below: dict[str, dict[str, str | None]] = {}
+        for path, text in changes.items():
+            first, _, rest = path.partition("/")
+            if rest:
+                below.setdefault(first, {})[rest] = text
+            elif text is None:
+                entries.pop(first, None)
+            else:
+                mode = entries[first][1] if first in entries and entries[first][1] in (0o100644, 0o100755) else 0o100644
+                entries[first] = (self._store("blob", text.encode("utf-8", "surrogateescape")), mode)
+        for folder, inside in below.items():
+            old = tree / folder if tree is not None and folder in entries and entries[folder][1] == 0o040000 else None
+            new = self._tree(old, inside)
+            entries.pop(folder, None)
+            if len(new):
+                entries[folder] = (new.binsha, 0o040000)
+        stream = BytesIO()
+        # Git orders a folder as if its name ended in a slash.
+        ordered = sorted(entries.items(), key=lambda e: e[0].encode() + (b"/" if e[1][1] == 0o040000 else b""))
+        tree_to_stream([(sha, mode, name) for name, (sha, mode) in ordered], stream.write)
+        return git.Tree(self._repo, self._store("tree", stream.getvalue()), 0o040000, "")
+
+    def _store(self, kind: str, data: bytes) -> bytes:
+        return bytes(self._repo.odb.store(IStream(kind.encode(), len(data), BytesIO(data))).binsha)
+
+    def set_ref(self, ref: str, commit: str) -> None:
+        """Point `ref` at `commit`, whatever it was."""
+        git.Reference(self._repo, ref, check_path=False).set_object(commit)
+
+    # -- after a crash
+
+    def reconcile(self, champion: str, candidates: Mapping[str, str]) -> int:
+        """Make the refs agree with the journal: `champion` and each candidate's commit. Returns how many were mended.
+
+        Raises `RepositoryError` when a commit that the journal knows is not in the repository.
+        """
+        for lock in [*self.path.glob("*.lock"), *self.path.glob("refs/**/*.lock")]:
+            lock.unlink(missing_ok=True)  # the run lock is ours: whoever held these is dead
+        listed = _git(self.path, "for-each-ref", "--format=%(objectname) %(refname)", "refs/heads")
+        present = {ref: sha for sha, _, ref in (line.partition(" ") for line in listed.splitlines())}
+        wanted = {CHAMPION: champion, **{candidate_ref(name): commit for name, commit in candidates.items()}}
+        mended = 0
+        for ref, commit in wanted.items():
+            if present.get(ref) == commit:
+                continue
+            try:
+                self.set_ref(ref, commit)
+            except (ValueError, git.BadName, OSError) as error:
+                raise RepositoryError(f"{self.path}: commit {commit} of {ref} is missing: {error}") from error
+            mended += 1
+        return mended
+
+    def close(self) -> None:
+        self._repo.close()
+
+
+def _root_commit(path: Path, tree: str, message: str, when: str) -> str:
+    dated = {
+        f"GIT_{who}_{what}": value
+        for who in ("AUTHOR", "COMMITTER")
+        for what, value in (("NAME", str(IDENTITY.name)), ("EMAIL", str(IDENTITY.email)), ("DATE", f"{when} +0000"))
+    }
+    return _git(path, "commit-tree", tree, "-m", message, env=dated).strip()
+
+
+def _tree_of_folder(path: Path, folder: Path) -> str:
+    with tempfile.TemporaryDirectory(prefix="regatta-import-") as temporary:
+        env = {"GIT_INDEX_FILE": str(Path(temporary, "index"))}
+        caches = (":(exclude,glob)**/__pycache__/**", ":(exclude,glob)**/*.pyc")
+        _git(path, f"--work-tree={folder}", "add", "--all", "--", str(folder), *caches, env=env)
+        return _git(path, "write-tree", env=env).strip()
+
+
+def _git(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> str:
+    return _git_bytes(folder, *arguments, env=env).decode("utf-8", "surrogateescape")
+
+
+def _git_bytes(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> bytes:
+    done = subprocess.run(
+        ["git", "-C", str(folder), *_QUIET, *arguments],
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        env={**_without_git_variables(), **_ISOLATED, **(env or {})},
+        check=False,
+    )
+    if done.returncode != 0:
+        shown = " ".join(a for a in arguments if not a.startswith("-"))
+        raise RepositoryError(f"git {shown}: {done.stderr.decode(errors='replace').strip()}")
+    return done.stdout
+
+
+def _without_git_variables() -> dict[str, str]:
+    """The environment, less what would point git at another repository (as inside a hook)."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}

@@ -1,0 +1,142 @@
+"""The target as the user names it: a git repository, a committed folder in one, or a subject that ships with Regatta.
+
+Only looks; what is found is imported into the campaign's own repository by repository.py. Every refusal is a `TargetError`
+that says what was given, what is allowed and what to type.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import git
+
+from orchestrator.gates import Scope
+
+
+class TargetError(Exception):
+    """The target cannot be used; nothing was started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where the base commit comes from."""
+
+    given: str
+    repository: Path | None  # the user's repository; None for a subject that ships with Regatta
+    folder: str  # inside the repository, "" for all of it
+    path: Path  # the files themselves
+    head: str | None  # commit, 40 hex
+
+    @property
+    def whole(self) -> bool:
+        """True when the campaign continues the user's own history."""
+        return self.repository is not None and not self.folder
+
+
+@dataclass(frozen=True, slots=True)
+class Scoping:
+    """What of a base commit may be edited."""
+
+    runner: str
+    scope: Scope
+    editable: tuple[str, ...]
+    sealed: tuple[str, ...]
+
+
+SEALED_BY_RUNNER = {"train": ("prepare.py",), "command": ()}
+
+
+def shipped_subjects() -> dict[str, Path]:
+    """Subjects that come with this installation, by name."""
+    package = Path(str(files("orchestrator")))
+    roots = (package / "shipped", package.parent)  # an installed wheel, a checkout
+    found: dict[str, Path] = {}
+    for root in roots:
+        if (root / "nanotrain" / "prepare.py").is_file():
+            found.setdefault("nanotrain", root / "nanotrain")
+    return found
+
+
+def resolve_target(given: str, working_dir: Path) -> Target:
+    """Find the target that `target.repo` names. Raises `TargetError`."""
+    path = (working_dir / given).expanduser()
+    if not path.exists():
+        subject = shipped_subjects().get(given.rstrip("/"))
+        if subject is None:
+            known = ", ".join(sorted(shipped_subjects()))
+            raise TargetError(
+                f"target.repo: {given}: there is no such folder in {working_dir}; allowed: a git repository, a committed "
+                f"folder in one, or a subject that ships with Regatta ({known})"
+            )
+        return _resolve_folder(given, subject, shipped=True)
+    if not path.is_dir():
+        raise TargetError(f"target.repo: {given}: is a file; give the folder that holds it")
+    return _resolve_folder(given, path.resolve(), shipped=False)
+
+
+def _resolve_folder(given: str, path: Path, shipped: bool) -> Target:
+    try:
+        repo = git.Repo(path, search_parent_directories=True)
+        top = Path(repo.working_tree_dir or repo.git_dir).resolve()
+    except (git.InvalidGitRepositoryError, git.NoSuchPathError):
+        if shipped:
+            return Target(given, None, "", path, None)
+        raise TargetError(
+            f"target.repo: {given}: is not under git; type: "
+            f"git -C {path} init && git -C {path} add -A && git -C {path} commit -m base"
+        ) from None
+    with repo:
+        folder = "" if repo.bare else path.resolve().relative_to(top).as_posix()
+        folder = "" if folder == "." else folder
+        if not repo.head.is_valid():
+            raise TargetError(f"target.repo: {given}: has no commit yet; type: git -C {path} add -A && git -C {path} commit")
+        head = repo.head.commit
+        if folder and not _is_committed(head.tree, folder):
+            raise TargetError(
+                f"target.repo: {given}: the folder is not committed in {top}; type: git add {given} && git commit -m base"
+            )
+        if not repo.bare:
+            dirty = repo.git.status("--porcelain", "--", str(path)).splitlines()
+            if dirty:
+                shown = ", ".join(line[3:] for line in dirty[:5]) + (", …" if len(dirty) > 5 else "")
+                raise TargetError(f"target.repo: {given}: has changes that are not committed ({shown}); commit or stash them")
+        return Target(given, top, folder, path, head.hexsha)
+
+
+def _is_committed(tree: git.Tree, folder: str) -> bool:
+    try:
+        return (tree / folder).type == "tree"
+    except KeyError:
+        return False
+
+
+def scope_of(files_at_base: tuple[str, ...], editable: tuple[str, ...], runner: str | None, has_command: bool) -> Scoping:
+    """Decide the runner, and what may be edited at the base commit. Raises `TargetError`."""
+    chosen = runner or ("command" if has_command else "train" if "prepare.py" in files_at_base else None)
+    if chosen is None:
+        raise TargetError("target.runner: the target has no prepare.py, so it is measured by a command: give target.command")
+    if chosen == "train":
+        missing = [name for name in ("prepare.py", "train.py") if name not in files_at_base]
+        if missing:
+            raise TargetError(f"target.runner: train needs {' and '.join(missing)} in the target; or give target.command")
+    sealed_names = SEALED_BY_RUNNER[chosen]
+    for glob in editable:
+        single = Scope((glob,), frozenset())
+        if glob.startswith("!"):
+            continue
+        matched = [path for path in files_at_base if single.matches(path)]
+        if not matched:
+            shown = ", ".join(files_at_base[:12]) + (", …" if len(files_at_base) > 12 else "")
+            raise TargetError(f"target.editable: {glob!r} matches no file of the target; it has: {shown}")
+    whole = Scope(editable, frozenset())
+    caught = [name for name in sealed_names if name in files_at_base and whole.matches(name)]
+    if caught:
+        raise TargetError(
+            f"target.editable: {', '.join(editable)} includes {caught[0]}, which the {chosen} runner seals: "
+            "it holds the data and the score; name the files to be edited, such as train.py"
+        )
+    sealed = tuple(path for path in files_at_base if not whole.matches(path))
+    matching = tuple(path for path in files_at_base if whole.matches(path))
+    return Scoping(chosen, Scope(editable, frozenset(sealed)), matching, sealed)
