@@ -118,6 +118,7 @@ def candidate_environment(spec: TrialSpec, machine: Machine, workspace: Workspac
         "CUDA_VISIBLE_DEVICES": machine.visible_devices if spec.gpus else "",
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # NVML's order: what is metered is what is used
         "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUNBUFFERED": "1",  # what was printed before the end is in the log, however it ended
         "REGATTA_SEED": str(spec.seed),
         "REGATTA_TRIAL_ID": spec.trial_id,
     }

@@ -18,7 +18,7 @@ import stat
 import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -70,7 +70,7 @@ class Workspace:
     path: Path  # the files of the commit
     home: Path
     tmp: Path
-    _admin: Path | None = field(default=None)  # git's own record of the worktree
+    _repository: NodeRepository
 
     def __enter__(self) -> Workspace:
         return self
@@ -90,8 +90,7 @@ class Workspace:
     def remove(self) -> None:
         """Remove it, whatever a candidate did to it."""
         remove_tree(self.folder)
-        if self._admin is not None:
-            remove_tree(self._admin)
+        self._repository.forget(self.path.name)
 
 
 class NodeRepository:
@@ -188,21 +187,23 @@ class NodeRepository:
         if not self.has(commit):
             raise MissingBaseError([commit])
         folder = Path(tempfile.mkdtemp(prefix="trial-", dir=self.private_folder))
-        workspace = Workspace(folder, folder / "workspace", folder / "home", folder / "tmp")
+        # git names its record of a worktree after the last part of the path: unique, so that it is known
+        workspace = Workspace(folder, folder / folder.name, folder / "home", folder / "tmp", self)
         try:
             workspace.home.mkdir(mode=0o700)
             workspace.tmp.mkdir(mode=0o700)
-            # git names its record after the last part of the path: unique, so that workers do not race for a name
-            checkout = folder / folder.name
-            self._git("worktree", "add", "--quiet", "--force", "--detach", str(checkout), commit)
-            workspace._admin = self._git_dir / "worktrees" / folder.name
-            checkout.rename(workspace.path)
-            (workspace._admin / "gitdir").write_text(f"{workspace.path / '.git'}\n")
+            with _locked(self.root / "repository.lock"):
+                self._git("worktree", "add", "--quiet", "--force", "--detach", str(workspace.path), commit)
             self._restore(workspace.path, blobs)
         except BaseException:
             workspace.remove()
             raise
         return workspace
+
+    def forget(self, worktree: str) -> None:
+        """Remove git's record of a worktree. Locked: a fetch trips over records that come and go."""
+        with _locked(self.root / "repository.lock"):
+            remove_tree(self._git_dir / "worktrees" / worktree)
 
     def _restore(self, root: Path, blobs: Mapping[str, Blob]) -> None:
         """Make every sealed path what the base says: a file of its own, with that content and mode."""
@@ -248,9 +249,11 @@ class NodeRepository:
                 _Lock(folder / "lock").release()
             except BlockingIOError:
                 continue
-            for workspace in folder.iterdir():
-                remove_tree(self._git_dir / "worktrees" / workspace.name)
             remove_tree(folder)
+        for record in self._git_dir.glob("worktrees/*"):
+            checkout = record / "gitdir"
+            if not checkout.exists() or not Path(checkout.read_text().strip()).exists():
+                remove_tree(record)
 
     def close(self) -> None:
         """Give up this process's folder."""

@@ -1,0 +1,112 @@
+"""GPUs behind one interface: recorded readings of a real one, counters that are not supported, and no GPU at all."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from workers.telemetry import NoGpu, NvmlGpu, Recorder, cpu_name, open_gpu
+
+
+class RecordedNvml:
+    """What pynvml answers on an H100 under load, reading by reading; the last one holds."""
+
+    class NVMLError(Exception):
+        pass
+
+    NVML_CLOCK_SM, NVML_TEMPERATURE_GPU, nvmlMemory_v2 = 1, 0, 2  # noqa: N815
+    ENERGY_MJ = (91_000_000, 91_000_000 + 612_500)
+    USED_BYTES = (2_097_152_000, 41_943_040_000, 10_485_760_000)
+
+    def __init__(self, unsupported: tuple[str, ...] = ()) -> None:
+        self._unsupported = unsupported
+        self._seen: dict[str, int] = {}
+        self.looked_thrice = threading.Event()
+
+    def nvmlInit(self) -> None: ...  # noqa: N802
+
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> str:  # noqa: N802
+        return f"gpu {index}"
+
+    def nvmlDeviceGetHandleByUUID(self, uuid: str) -> str:  # noqa: N802
+        return f"gpu {uuid}"
+
+    def __getattr__(self, name: str) -> Any:
+        def answer(handle: str, *_: Any, version: int | None = None) -> Any:
+            if name in self._unsupported:
+                raise self.NVMLError("Not Supported")
+            turn = self._seen[name] = self._seen.get(name, -1) + 1
+            if name == "nvmlDeviceGetMemoryInfo" and turn == 2:
+                self.looked_thrice.set()
+            return {
+                "nvmlDeviceGetName": "NVIDIA H100 80GB HBM3",
+                "nvmlDeviceGetPowerUsage": 687_432,
+                "nvmlDeviceGetUtilizationRates": SimpleNamespace(gpu=99, memory=61),
+                "nvmlDeviceGetMemoryInfo": SimpleNamespace(used=self.USED_BYTES[min(turn, 2)]),
+                "nvmlDeviceGetClockInfo": 1755,
+                "nvmlDeviceGetTemperature": 63,
+                "nvmlDeviceGetTotalEnergyConsumption": self.ENERGY_MJ[min(turn, 1)],
+            }[name]
+
+        return answer
+
+
+def test_a_trial_is_sampled_and_its_energy_and_peak_memory_are_known() -> None:
+    nvml = RecordedNvml()
+    recorder = Recorder(open_gpu("0", nvml), period_s=0.001)
+    with recorder:
+        assert nvml.looked_thrice.wait(10)
+    assert recorder.energy_j == pytest.approx(612.5)
+    assert recorder.peak_vram_mb == pytest.approx(40_000.0)
+    sample = recorder.samples[0]
+    assert (sample.power_w, sample.gpu_util_percent) == (pytest.approx(687.432), 99.0)
+    assert (sample.sm_clock_mhz, sample.temperature_c) == (1755.0, 63.0)
+    assert [sample.at_s for sample in recorder.samples] == sorted(sample.at_s for sample in recorder.samples)
+
+
+def test_counters_that_are_not_supported_are_none_and_the_others_are_there() -> None:
+    nvml = RecordedNvml(unsupported=("nvmlDeviceGetTotalEnergyConsumption", "nvmlDeviceGetPowerUsage"))
+    with Recorder(open_gpu("GPU-8f3c", nvml), period_s=0.001) as recorder:
+        assert nvml.looked_thrice.wait(10)
+    assert recorder.energy_j is None
+    assert recorder.samples[0].power_w is None
+    assert recorder.samples[0].temperature_c == 63.0
+
+
+def test_several_gpus_are_one_reading() -> None:
+    gpu = NvmlGpu(RecordedNvml(), ["0", "1"])
+    reading = gpu.read()
+    assert reading.power_w == pytest.approx(2 * 687.432)
+    assert reading.vram_mb == pytest.approx(40_000.0)  # of the fuller one
+    assert reading.gpu_util_percent == 99.0
+
+
+def test_without_a_gpu_nothing_is_known_and_the_reason_is() -> None:
+    gpu = open_gpu("")
+    assert isinstance(gpu, NoGpu)
+    with Recorder(gpu) as recorder:
+        pass
+    assert (recorder.energy_j, recorder.peak_vram_mb, recorder.samples) == (None, None, ())
+    assert gpu.absent_because == "this worker was given no GPU"
+
+
+def test_without_a_driver_the_reason_says_what_to_try() -> None:
+    class NoDriver(RecordedNvml):
+        def nvmlInit(self) -> None:  # noqa: N802
+            raise self.NVMLError("NVML Shared Library Not Found")
+
+    gpu = open_gpu("0", NoDriver())
+    assert gpu.absent_because == (
+        "NVML does not answer for GPU 0: NVML Shared Library Not Found. Is the NVIDIA driver loaded? Try nvidia-smi"
+    )
+
+
+def test_the_processors_name_is_read_from_the_kernel(tmp_path: Path) -> None:
+    (tmp_path / "x86").write_text("processor\t: 0\nmodel name\t: AMD EPYC  7B13\n")
+    (tmp_path / "odd").write_text("processor\t: 0\n")
+    assert cpu_name(tmp_path / "x86") == "AMD EPYC 7B13"
+    assert cpu_name(tmp_path / "odd") == "CPU"
