@@ -55,24 +55,25 @@ class Admission:
         return self._admitted(proposed, base, texts, at)
 
     def carry_over(self, proposed: Proposed, old: Admitted, onto: str, at: float) -> Admitted | Conflicted:
-        """The same candidate on another commit, never measured there."""
+        """The same candidate on another commit, where it has yet to race."""
         try:
-            texts = self.carried_texts(proposed.edits, old.base, old.commit, onto)
+            texts = self.carried_texts(proposed.edits, old, onto, whole_files_stand=True)
         except ConflictError as error:
             return Conflicted(proposed.candidate, onto, str(error))
         return self._admitted(proposed, onto, texts, at)
 
-    def carried_texts(self, edits: tuple[Edit, ...], old_base: str, old_commit: str, onto: str) -> Texts:
+    def carried_texts(self, edits: tuple[Edit, ...], old: Admitted, onto: str, *, whole_files_stand: bool) -> Texts:
         """New texts of the files that `edits` touch, on `onto`. Raises `ConflictError`.
 
         A file that `onto` has as it was is simply replaced. Else search texts are applied again; where one is gone, three
-        ways are merged; where that fails a whole-file edit stands as it is, and anything else is a conflict.
+        ways are merged; where that fails, and `whole_files_stand`, a whole-file edit stands as it is, undoing what `onto` had
+        gained there (a race must decide); anything else is a conflict.
         """
         texts: Texts = {}
         for path in dict.fromkeys(edit.path for edit in edits):
             of_path = [edit for edit in edits if edit.path == path]
-            base, mine, theirs = (self.repository.read(commit, path) for commit in (old_base, old_commit, onto))
-            texts[path] = mine if theirs == base else self._carried(path, of_path, base, mine, theirs)
+            base, mine, theirs = (self.repository.read(commit, path) for commit in (old.base, old.commit, onto))
+            texts[path] = mine if theirs == base else self._carried(path, of_path, base, mine, theirs, whole_files_stand)
             refusal = check_syntax(path, texts[path] or "")
             if refusal is not None:
                 raise ConflictError(f"{path}: does not compile together with what the champion has gained: {refusal.reason}")
@@ -80,7 +81,9 @@ class Admission:
             raise ConflictError("the champion has it already")
         return texts
 
-    def _carried(self, path: str, edits: list[Edit], base: str | None, mine: str | None, theirs: str | None) -> str | None:
+    def _carried(
+        self, path: str, edits: list[Edit], base: str | None, mine: str | None, theirs: str | None, whole_files_stand: bool
+    ) -> str | None:
         try:
             if not any(edit.whole_file or edit.delete for edit in edits):
                 return apply_edits(edits, lambda _: theirs)[path]
@@ -90,7 +93,7 @@ class Admission:
             merged = self.repository.merge_texts(theirs, base, mine)
             if merged is not None:
                 return merged
-        if mine is not None and edits[-1].whole_file:
+        if whole_files_stand and mine is not None and edits[-1].whole_file:
             return mine
         raise ConflictError(f"{path}: the champion has changed the same lines")
 

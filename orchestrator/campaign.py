@@ -370,9 +370,11 @@ class Campaign:
 
     def _build_stack(self, candidates: tuple[str, ...]) -> None:
         name = f"s{len(self.ledger.stacks) + 1:04d}"
-        built, conflicts = self.parts.stacking.build(name, candidates, time.time())
-        for conflict in conflicts:
-            self._record(conflict)
+        built, left_out = self.parts.stacking.build(name, candidates, time.time())
+        for event in left_out:
+            self._record(event)
+            if isinstance(event, ev.Admitted):
+                self._publish(event)
         if built is not None:
             self._record(built)
             self.parts.repository.set_ref(stack_ref(name), built.commit)

@@ -88,9 +88,7 @@ class Journal:
     def entries(self, after: int = 0) -> Iterator[Entry]:
         """Every event behind number `after`, oldest first. Raises `JournalError` at one that cannot be read."""
         try:
-            rows = self._connection.execute(
-                "SELECT seq, at, kind, body FROM events WHERE seq > ? ORDER BY seq", (after,)
-            )
+            rows = self._connection.execute("SELECT seq, at, kind, body FROM events WHERE seq > ? ORDER BY seq", (after,))
             for seq, at, kind, body in rows:
                 yield Entry(seq, at, self._decode(seq, kind, body))
         except sqlite3.DatabaseError as error:

@@ -45,6 +45,7 @@ _TRANSITIONS: dict[CandidateState, frozenset[CandidateState]] = {
     ),
     CandidateState.WON: frozenset(
         {
+            CandidateState.WAITING,
             CandidateState.KEPT,
             CandidateState.INCONCLUSIVE,
             CandidateState.CRASHED,
@@ -78,12 +79,17 @@ class Candidate:
     reason: str | None = None
     evidence: ev.Evidence | None = None  # of its race
     decided_at: float | None = None
-    trials: list[str] = field(default_factory=list)
+    trials: list[str] = field(default_factory=list)  # every one that held it
+    race_since: int = 0  # where in `trials` its present race begins
     history: list[str] = field(default_factory=list)
 
     @property
     def id(self) -> str:
         return self.proposed.candidate
+
+    @property
+    def race_trials(self) -> list[str]:
+        return self.trials[self.race_since :]
 
     @property
     def commit(self) -> str | None:
@@ -151,7 +157,7 @@ class Ledger:
         self.workers: dict[str, ev.WorkerChanged] = {}
         self.exhausted: set[str] = set()  # proposers that have nothing more to give
         self.proposals_by: dict[str, int] = {}
-        self.syntax_seen: dict[tuple[str, str], str] = {}  # (base commit, fingerprint of the change) -> candidate
+        self.syntax_seen: dict[str, dict[str, str]] = {}  # base commit -> fingerprint of the change -> candidate
         self.decided_since_keep = 0
         self.proposer_usd = 0.0
         self.trial_seconds = 0.0  # wall-clock of every ended trial
@@ -245,15 +251,24 @@ class Ledger:
         candidate = self._candidate(event.candidate)
         match event:
             case ev.Admitted():
+                if candidate.state is CandidateState.WON:  # it clashes with the champion and must race again
+                    self._forget_the_win(candidate)
                 self._move(candidate, CandidateState.WAITING, f"admitted on {event.base[:7]}")
                 candidate.admitted = event
-                self.syntax_seen.setdefault((event.base, event.fingerprint), candidate.id)
+                self.syntax_seen.setdefault(event.base, {}).setdefault(event.fingerprint, candidate.id)
             case ev.Rejected():
                 self._end(candidate, CandidateState.REJECTED, f"{event.gate}: {event.reason}", at)
             case ev.Conflicted():
                 self._end(candidate, CandidateState.CONFLICT, event.reason, at)
             case ev.CandidateDecided():
                 self._decide(candidate, event, at)
+
+    def _forget_the_win(self, candidate: Candidate) -> None:
+        self.won.remove(candidate.id)
+        if candidate.evidence is not None:
+            self.race_wins.remove(candidate.evidence)
+        candidate.evidence, candidate.reason = None, None
+        candidate.race_since = len(candidate.trials)
 
     def _decide(self, candidate: Candidate, event: ev.CandidateDecided, at: float) -> None:
         if event.evidence is not None and candidate.state is CandidateState.RACING:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from orchestrator.admission import Admission, ConflictError, subject_line
-from orchestrator.events import ChampionMoved, Conflicted, Evidence, StackBuilt
+from orchestrator.events import Admitted, ChampionMoved, Conflicted, Evidence, StackBuilt
 from orchestrator.ledger import Candidate, Ledger, Stack
 
 
@@ -18,27 +18,35 @@ class Stacking:
     admission: Admission
     ledger: Ledger
 
-    def build(self, name: str, candidates: tuple[str, ...], at: float) -> tuple[StackBuilt | None, list[Conflicted]]:
-        """The stack of those winners that can be carried over, in order, and the conflicts of the others."""
+    def build(
+        self, name: str, candidates: tuple[str, ...], at: float
+    ) -> tuple[StackBuilt | None, list[Admitted | Conflicted]]:
+        """The stack of those winners that fit on each other, in order; and what becomes of those that do not.
+
+        One that clashes with another winner waits for the next stack. One that clashes with the champion itself is a
+        conflict, or, where it is a whole-file edit that may stand as it is, a candidate again: it must race against what it
+        undoes.
+        """
         assert self.ledger.champion is not None
         base = tip = self.ledger.champion.commit
         taken: list[str] = []
         commits: list[str] = []
-        conflicts: list[Conflicted] = []
+        left_out: list[Admitted | Conflicted] = []
         for candidate in (self.ledger.candidates[each] for each in candidates):
             assert candidate.admitted is not None
-            old = candidate.admitted
+            proposed, old = candidate.proposed, candidate.admitted
             try:
-                texts = self.admission.carried_texts(candidate.proposed.edits, old.base, old.commit, tip)
-            except ConflictError as error:
-                conflicts.append(Conflicted(candidate.id, tip, f"won its race, but: {error}"))
+                texts = self.admission.carried_texts(proposed.edits, old, tip, whole_files_stand=False)
+            except ConflictError:
+                if tip == base:
+                    left_out.append(self.admission.carry_over(proposed, old, base, candidate.proposed_at))
                 continue
-            message = f"{name}: {subject_line(candidate.proposed.description)}\n\nCandidate: {candidate.id}\nStack: {name}\n"
+            message = f"{name}: {subject_line(proposed.description)}\n\nCandidate: {candidate.id}\nStack: {name}\n"
             tip = self.admission.repository.commit(tip, texts, message, at)
             taken.append(candidate.id)
             commits.append(tip)
         built = StackBuilt(name, base, tip, tuple(taken), tuple(commits)) if taken else None
-        return built, conflicts
+        return built, left_out
 
     def champion_commits(self, stack: Stack, at: float) -> ChampionMoved:
         """Write the commits with which the champion moves to `stack`."""

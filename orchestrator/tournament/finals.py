@@ -8,6 +8,8 @@ champion, free of the winner's curse of the race.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from orchestrator.events import CandidateDecided, StackDecided, Verdict
 from orchestrator.ledger import Ledger, Stack
 from orchestrator.tournament.evidence import p_better
@@ -22,10 +24,19 @@ from orchestrator.tournament.race import (
 from orchestrator.tournament.settings import Settings
 from workers.trial import Outcome
 
-# (samples at least, kept from this probability of being better, turned down under this one). The race has controlled the
-# error already; the final guards against what the race could not see.
-_STEPS = ((2, 0.99, 0.05), (4, 0.95, 0.30))
-_KEPT_AT_THE_CAP_FROM = 0.80
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """(samples at least, kept from this probability of being better, turned down at this one), and what decides at the cap."""
+
+    steps: tuple[tuple[int, float, float], ...]
+    kept_at_the_cap_from: float
+
+
+# The race had this very tree against this very champion, at a controlled error: only a clear contradiction overturns it.
+_CONFIRMING = _Rule(((2, 0.90, 0.02), (4, 0.70, 0.10)), 0.50)
+# Carried over, or several together: never measured so before, and what was gained may be gone.
+_NEW_TOGETHER = _Rule(((2, 0.99, 0.05), (4, 0.975, 0.30)), 0.90)
 
 
 def final_cap(settings: Settings) -> int:
@@ -55,7 +66,7 @@ def judge_final(ledger: Ledger, stack: Stack, settings: Settings) -> StackDecide
     if contrast is None:
         return None
     better = p_better(contrast)
-    kept = _decide(samples.n, better, final_cap(settings))
+    kept = _decide(samples.n, better, _rule_for(ledger, stack), final_cap(settings))
     if kept is None:
         return None
     evidence = evidence_of(contrast, samples, reference, 1.0 - better, "final", None, None)
@@ -63,13 +74,19 @@ def judge_final(ledger: Ledger, stack: Stack, settings: Settings) -> StackDecide
     return StackDecided(name, kept, told, evidence)
 
 
-def _decide(n: int, better: float, cap: int) -> bool | None:
-    for at_least, keep_from, drop_under in _STEPS:
+def _rule_for(ledger: Ledger, stack: Stack) -> _Rule:
+    names = stack.built.candidates
+    as_raced = len(names) == 1 and ledger.candidates[names[0]].base == stack.built.base
+    return _CONFIRMING if as_raced else _NEW_TOGETHER
+
+
+def _decide(n: int, better: float, rule: _Rule, cap: int) -> bool | None:
+    for at_least, keep_from, drop_at in rule.steps:
         if n >= at_least and better >= keep_from:
             return True
-        if n >= at_least and better <= drop_under:
+        if n >= at_least and better <= drop_at:
             return False
-    return better >= _KEPT_AT_THE_CAP_FROM if n >= cap else None
+    return better >= rule.kept_at_the_cap_from if n >= cap else None
 
 
 def turned_down(ledger: Ledger, stack: Stack) -> CandidateDecided | None:

@@ -92,7 +92,7 @@ def evidence_of(
 
 def judge_race(ledger: Ledger, candidate: Candidate, prior: EffectPrior, settings: Settings) -> CandidateDecided | None:
     """The verdict on a racing candidate, or None while its race goes on."""
-    trials = [ledger.trials[name] for name in candidate.trials]
+    trials = [ledger.trials[name] for name in candidate.race_trials]
     fault = own_fault(trials)
     if fault is not None:
         return CandidateDecided(candidate.id, *fault)
@@ -203,7 +203,7 @@ def _ok(trials: Iterable[Trial]) -> list[TrialEnded]:
 def racing_trials(ledger: Ledger, candidate: Candidate) -> int:
     """Trials of this race that count or are running."""
     wasted = (Outcome.INFRA, Outcome.CANCELLED)
-    race = (ledger.trials[name] for name in candidate.trials)
+    race = (ledger.trials[name] for name in candidate.race_trials)
     return sum(trial.started.purpose is Purpose.RACE and outcome_of(trial) not in wasted for trial in race)
 
 
