@@ -12,7 +12,7 @@ import os
 import queue
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -57,15 +57,22 @@ class Campaign:
         self._watchers = watchers
         self._tournament = Tournament(parts.ledger, parts.settings)
         self._proposers = {proposer.name: proposer for proposer in parts.proposers}
-        self._interrupted = False
+        self.interrupted = False
         self._end: End | None = None
         self._ticked = 0.0
         self._without_workers_since: float | None = None
 
-    def run(self, metrics_port: int, on_tick: Callable[[float, Mapping[str, Progress]], None]) -> End:
+    def run(
+        self,
+        metrics_port: int,
+        on_tick: Callable[[float, Mapping[str, Progress]], None],
+        notes: Sequence[ev.Note] = (),
+    ) -> End:
         """Work until a limit, a failure or an interruption; what happened is in the journal when this returns."""
         sandbox = "none"  # the next version puts bubblewrap around candidates
         self._record(ev.HeadStarted(os.getpid(), socket.gethostname(), metrics_port, sandbox))
+        for note in notes:
+            self._record(note)
         self._read_inbox()
         self.pool.start()
         while self._end is None:
@@ -79,9 +86,13 @@ class Campaign:
         self._record(ev.HeadStopped(self._end.state, reason, self._end.detail))
         return self._end
 
+    def watch(self, watcher: Watcher) -> None:
+        """Have every event told to `watcher`, after the ledger has it."""
+        self._watchers.append(watcher)
+
     def interrupt(self) -> None:
         """Stop proposing, start no trial, cancel the running ones. Safe in a signal handler."""
-        self._interrupted = True
+        self.interrupted = True
 
     # -- what happens
 
@@ -106,7 +117,7 @@ class Campaign:
                 self._end_failed(arrival)
             case Peeked():
                 self._look(arrival)
-        if self._interrupted and self._end is None:
+        if self.interrupted and self._end is None:
             self._end = End(EndState.INTERRUPTED)
 
     def _end_trial(self, worker: str, found: Measurement) -> None:
@@ -219,7 +230,7 @@ class Campaign:
     # -- what is decided
 
     def _decide(self) -> None:
-        while not self._interrupted and self._end is None:
+        while not self.interrupted and self._end is None:
             decision = self._tournament.next(time.time())
             if decision is None:
                 return

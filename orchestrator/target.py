@@ -59,7 +59,7 @@ def shipped_subjects() -> dict[str, Path]:
     return found
 
 
-def resolve_target(given: str, working_dir: Path) -> Target:
+def resolve_target(given: str, working_dir: Path, *, must_be_clean: bool = True) -> Target:
     """Find the target that `target.repo` names. Raises `TargetError`."""
     path = (working_dir / given).expanduser()
     if not path.exists():
@@ -70,13 +70,13 @@ def resolve_target(given: str, working_dir: Path) -> Target:
                 f"target.repo: {given}: there is no such folder in {working_dir}; allowed: a git repository, a committed "
                 f"folder in one, or a subject that ships with Regatta ({known})"
             )
-        return _resolve_folder(given, subject, shipped=True)
+        return _resolve_folder(given, subject, True, must_be_clean)
     if not path.is_dir():
         raise TargetError(f"target.repo: {given}: is a file; give the folder that holds it")
-    return _resolve_folder(given, path.resolve(), shipped=False)
+    return _resolve_folder(given, path.resolve(), False, must_be_clean)
 
 
-def _resolve_folder(given: str, path: Path, shipped: bool) -> Target:
+def _resolve_folder(given: str, path: Path, shipped: bool, must_be_clean: bool) -> Target:
     try:
         repo = git.Repo(path, search_parent_directories=True)
         top = Path(repo.working_tree_dir or repo.git_dir).resolve()
@@ -97,7 +97,7 @@ def _resolve_folder(given: str, path: Path, shipped: bool) -> Target:
             raise TargetError(
                 f"target.repo: {given}: the folder is not committed in {top}; type: git add {given} && git commit -m base"
             )
-        if not repo.bare:
+        if must_be_clean and not repo.bare:
             dirty = repo.git.status("--porcelain", "--", str(path)).splitlines()
             if dirty:
                 shown = ", ".join(line[3:] for line in dirty[:5]) + (", …" if len(dirty) > 5 else "")

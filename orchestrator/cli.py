@@ -1,0 +1,279 @@
+"""The command `regatta`: parses and prints, nothing else. Each verb imports what it needs when it is used.
+
+Exit codes: 0 a limit or the target was reached, or the verb did its work; 1 it could not go on; 2 wrong config or arguments,
+nothing was started; 130 interrupted. An error is one message on standard error; `--debug` shows the traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+
+class UsageError(Exception):
+    """Wrong arguments: exit 2."""
+
+
+class CannotGoOnError(Exception):
+    """Exit 1, with the reason."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb; returns the exit code."""
+    given = _parser().parse_args(argv)
+    try:
+        code: int = given.verb(given)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # noqa: BLE001  the process edge: one line for a person instead of a traceback
+        if given.debug:
+            traceback.print_exc()
+        else:
+            print(f"regatta: {error or type(error).__name__}", file=sys.stderr)
+        return _exit_code(error, given.debug)
+
+
+def _exit_code(error: Exception, debug: bool) -> int:
+    from orchestrator.config import ConfigError
+    from orchestrator.journal import JournalError
+    from orchestrator.run_directory import RunDirectoryError
+    from orchestrator.target import TargetError
+    from orchestrator.views.show import UnknownCandidateError
+
+    if isinstance(error, (UsageError, ConfigError, TargetError, RunDirectoryError, UnknownCandidateError)):
+        return 2
+    known = ("PoolError", "RepositoryError")
+    if not isinstance(error, (CannotGoOnError, JournalError, OSError)) and type(error).__name__ not in known and not debug:
+        print("This is a defect of Regatta; the same command with --debug shows where.", file=sys.stderr)
+    return 1
+
+
+# ---------------------------------------------------------------------------------------------------- the verbs
+
+
+def _run(given: argparse.Namespace) -> int:
+    from orchestrator.opening import open_new
+
+    run = open_new(given.config, given.set, given.run_dir, Path.cwd())
+    return _work(run.path, ())
+
+
+def _resume(given: argparse.Namespace) -> int:
+    return _work(given.run, given.set)
+
+
+def _work(path: Path, overrides: Sequence[str]) -> int:
+    from orchestrator.head import EXIT_CODES, work
+    from orchestrator.run_directory import RunDirectory
+    from orchestrator.views.loading import load
+    from orchestrator.views.report import write_report
+    from orchestrator.views.summary import summary
+
+    run = RunDirectory.existing(path)
+    end = work(run, overrides, lambda line: print(line, flush=True))
+    record = load(run)
+    write_report(record)
+    print(summary(record))
+    if end.detail is not None:
+        print(f"regatta: {end.detail}", file=sys.stderr)
+    if end.trial is not None:
+        _print_log_tail(run.trial_log(end.trial))
+    return EXIT_CODES[end.state]
+
+
+def _print_log_tail(log: Path, lines: int = 15) -> None:
+    from orchestrator.views.plain import plain
+
+    text = plain(log.read_text(errors="replace")) if log.is_file() else ""
+    tail = text.rstrip().splitlines()[-lines:]
+    if tail:
+        print(f"the end of its log ({log}):", *(f"  | {line}" for line in tail), sep="\n", file=sys.stderr)
+
+
+def _status(given: argparse.Namespace) -> int:
+    import time
+
+    from orchestrator.views.status import as_json, as_text, status
+
+    record = _load(given.run)
+    found = status(record, time.time())
+    print(as_json(found) if given.json else as_text(found))
+    return 0
+
+
+def _watch(given: argparse.Namespace) -> int:
+    from orchestrator.run_directory import RunDirectory
+    from orchestrator.views.live import watch
+
+    watch(RunDirectory.existing(given.run))
+    return 0
+
+
+def _log(given: argparse.Namespace) -> int:
+    from orchestrator.run_directory import RunDirectory
+    from orchestrator.views import log
+
+    run = RunDirectory.existing(given.run)
+    for line in log.trial_lines(run, given.trial, given.follow) if given.trial else log.event_lines(run, given.follow):
+        print(line, flush=given.follow)
+    return 0
+
+
+def _show(given: argparse.Namespace) -> int:
+    from orchestrator.views.show import show
+
+    print(show(_load(given.run), given.candidate))
+    return 0
+
+
+def _report(given: argparse.Namespace) -> int:
+    from orchestrator.views.report import write_report
+
+    print(write_report(_load(given.run)))
+    return 0
+
+
+def _export(given: argparse.Namespace) -> int:
+    from orchestrator.views.export import export
+
+    for line in export(_load(given.run), given.rows, given.format):
+        print(line)
+    return 0
+
+
+def _propose(given: argparse.Namespace) -> int:
+    from orchestrator.run_directory import RunDirectory
+    from orchestrator.suggestion import edits_of_file, edits_of_patch, suggest
+
+    run = RunDirectory.existing(given.run)
+    record = _load(given.run)
+    edits = edits_of_patch(record, given.patch) if given.patch else edits_of_file(given.edits)
+    suggest(record, given.description, edits)
+    if run.holder() is not None:
+        print("in the queue; follow it with", f"`regatta log {run.path} --follow`")
+    else:
+        print(f"in the queue; the run is not running: `regatta resume {run.path}` tries it")
+    return 0
+
+
+def _stop(given: argparse.Namespace) -> int:
+    from orchestrator.head import stop
+    from orchestrator.run_directory import RunDirectory
+
+    print(stop(RunDirectory.existing(given.run)))
+    return 0
+
+
+def _prepare(given: argparse.Namespace) -> int:
+    import subprocess
+
+    from orchestrator.target import resolve_target
+
+    target = resolve_target(given.target, Path.cwd(), must_be_clean=False)
+    script = target.path / "prepare.py"
+    if not script.is_file():
+        raise UsageError(f"{given.target}: has no prepare.py; nothing has to be prepared")
+    options = [part for name in ("corpus", "data_root") if (part := getattr(given, name)) is not None]
+    flags = ["--" + name.replace("_", "-") for name in ("corpus", "data_root") if getattr(given, name) is not None]
+    pairs = [word for pair in zip(flags, options, strict=True) for word in pair]
+    return subprocess.run([sys.executable, str(script), *pairs], cwd=target.path, check=False).returncode
+
+
+def _doctor(given: argparse.Namespace) -> int:
+    from orchestrator.doctor import Level, examine
+
+    fails = 0
+    for finding in examine():
+        fails += finding.level is Level.FAILS
+        print(f"{finding.level:6} {finding.what:15} {finding.detail}")
+        if finding.mend:
+            print(f"{'':22} type: {finding.mend}")
+    return 1 if fails else 0
+
+
+def _load(path: Path):  # type: ignore[no-untyped-def]
+    from orchestrator.run_directory import RunDirectory
+    from orchestrator.views.loading import load
+
+    return load(RunDirectory.existing(path))
+
+
+# ---------------------------------------------------------------------------------------------------- the grammar
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="regatta",
+        description="Tournaments of code edits on GPUs, whose champion's numbers are true.",
+        epilog="Start with: regatta doctor; regatta run configs/laptop.yaml",
+    )
+    parser.add_argument("--version", action="version", version=_version())
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+
+    def verb(name: str, does, text: str) -> argparse.ArgumentParser:  # type: ignore[no-untyped-def]
+        added = verbs.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        added.set_defaults(verb=does)
+        added.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        return added
+
+    def run_argument(added: argparse.ArgumentParser) -> None:
+        added.add_argument("run", metavar="RUN", type=Path, help="a run directory, such as runs/demo")
+
+    def set_argument(added: argparse.ArgumentParser) -> None:
+        added.add_argument("--set", metavar="key.path=value", action="append", default=[], help="override a key of the config")
+
+    run = verb("run", _run, "run a campaign to its end, in the foreground")
+    run.add_argument("config", metavar="CONFIG", help="a YAML file, such as configs/laptop.yaml")
+    run.add_argument("--run-dir", metavar="DIR", type=Path, help="where it lies; default runs/<name>")
+    set_argument(run)
+    resume = verb("resume", _resume, "go on after an interruption or crash, or extend a finished run")
+    run_argument(resume)
+    set_argument(resume)
+    status = verb("status", _status, "where a run stands")
+    run_argument(status)
+    status.add_argument("--json", action="store_true", help="for programs")
+    run_argument(verb("watch", _watch, "the live view of a run, from another terminal"))
+    log = verb("log", _log, "what happened, or what one trial printed")
+    run_argument(log)
+    log.add_argument("trial", metavar="TRIAL", nargs="?", help="such as t000012")
+    log.add_argument("--follow", action="store_true", help="go on while the run does")
+    show = verb("show", _show, "a run, or why one candidate was kept or not")
+    run_argument(show)
+    show.add_argument("candidate", metavar="CANDIDATE", nargs="?", help="such as c0007")
+    run_argument(verb("report", _report, "write report.html and progress.png"))
+    export = verb("export", _export, "every candidate or trial, as rows")
+    run_argument(export)
+    export.add_argument("--rows", choices=("candidates", "trials"), required=True)
+    export.add_argument("--format", choices=("jsonl", "tsv"), required=True)
+    propose = verb("propose", _propose, "put an idea of your own into the queue")
+    run_argument(propose)
+    form = propose.add_mutually_exclusive_group(required=True)
+    form.add_argument("--patch", metavar="FILE", type=Path, help="a unified diff against the champion")
+    form.add_argument("--edits", metavar="FILE", type=Path, help="a JSON list of edits, as in a replay file")
+    propose.add_argument("--description", required=True, help="one line: what should become better, and why")
+    run_argument(verb("stop", _stop, "stop a run in order, as Ctrl-C in its terminal"))
+    prepare = verb("prepare", _prepare, "make the data and tokeniser of a train target, once")
+    prepare.add_argument("target", metavar="TARGET", nargs="?", default="nanotrain", help="default: nanotrain")
+    prepare.add_argument("--corpus", help="which corpus; default: the subject's own")
+    prepare.add_argument("--data-root", metavar="DIR", help="default: $REGATTA_DATA or ~/.cache/regatta")
+    verb("doctor", _doctor, "what this machine has and lacks, with the command that mends it")
+    return parser
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return f"regatta {version('regatta')}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
