@@ -1,7 +1,7 @@
 """`python -m workers`: measure one commit of a repository once, on this machine, and print the measurement as JSON.
 
 Needs no Ray and no head. What the candidate printed goes to standard error, or to `--log FILE`.
-Exit status: 0 measured, 1 not (the JSON says why), 2 wrong arguments.
+Exit status: 0 measured, 1 not (the JSON says why), 2 wrong arguments, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import argparse
 import fnmatch
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import asdict
@@ -19,6 +20,9 @@ from workers.run import run_trial, this_machine
 from workers.session import Machine
 from workers.telemetry import all_gpus
 from workers.trial import CommandPlan, Measurement, Outcome, TrainPlan, TrialSpec
+from workers.waiting import Cancellation
+
+_EXIT_STATUS = {Outcome.OK: 0, Outcome.CANCELLED: 130}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -72,12 +76,15 @@ def main(argv: list[str] | None = None) -> int:
         cpus=given.cpus,
         gpus=gpus,
     )
+    cancel = Cancellation()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: cancel.cancel())
     try:
-        measurement = run_trial(spec, machine)
+        measurement = run_trial(spec, machine, cancel=cancel)
     finally:
         machine.repository.close()
     _print(measurement, given.log)
-    return 0 if measurement.outcome is Outcome.OK else 1
+    return _EXIT_STATUS.get(measurement.outcome, 1)
 
 
 def _take(machine: Machine, repo: Path, commit: str, base: str) -> tuple[str, str]:

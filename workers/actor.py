@@ -1,6 +1,6 @@
 """A worker as the head sees it: a Ray actor that measures trials one after another. The only file here that knows Ray.
 
-`run` has a thread of its own; `peek` and `cancel` answer while it works (concurrency group `control`). An actor that is
+`run` has a thread of its own; all else is answered while it works (concurrency group `control`). An actor that is
 killed leaves nothing of its candidate behind (guardian.py), and whoever starts next on its node removes its workspaces.
 """
 
@@ -54,6 +54,7 @@ class WorkerActor:
         if bundle is not None:
             self._machine.repository.receive(bundle)
 
+    @ray.method(concurrency_group="control")
     def describe(self) -> WorkerInfo:
         context = ray.get_runtime_context()
         return WorkerInfo(
@@ -66,6 +67,7 @@ class WorkerActor:
             pid=os.getpid(),
         )
 
+    @ray.method(concurrency_group="control")
     def receive(self, bundle: bytes) -> tuple[str, ...]:
         """Take in a git bundle; the commits that it names. Raises MissingBaseError."""
         return tuple(sorted(self._machine.repository.receive(bundle)))

@@ -134,7 +134,7 @@ class Tree:
 
 def _kill(root: int) -> None:
     """One round of KILL. By group first: no fork slips out of that. Then those who make groups faster: STOP all, KILL all."""
-    groups = set(descendants(root).values()) - {os.getpgid(root)}
+    groups = set(descendants(root).values()) - {0, 1, os.getpgid(root)}
     signal_all((-group for group in groups), signal.SIGKILL)
     stopped: set[int] = set()
     for _ in range(20):

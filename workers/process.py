@@ -26,7 +26,7 @@ from workers.output import CappedLog, OutputReader
 from workers.waiting import Cancellation, DeadlinePassedError, wait_until_ready
 
 _GUARDED = (sys.executable, "-I", "-S", str(Path(__file__).with_name("guardian.py")))
-_PATIENCE_S = 10.0  # how long a guardian may take to end its tree before the worker takes over
+_PATIENCE_S = 30.0  # how long a guardian may take to end its tree before the worker takes over
 
 
 class SurvivorsError(Exception):
@@ -155,7 +155,7 @@ class ContainedProcess:
             return False
 
     def _conclude(self) -> Exit:
-        lines = [json.loads(line) for line in self._said.splitlines()]
+        lines = [json.loads(line) for line in self._said.split(b"\n")[:-1]]  # whole ones
         end = lines[1] if len(lines) == 2 else None
         if end is None:
             self._guardian.kill()

@@ -64,6 +64,7 @@ def run_trial(
         if spec.bundle is not None and not machine.repository.has(spec.commit):
             machine.repository.receive(spec.bundle)
         mark = fingerprint(session)
+        session.deadline = time.monotonic() + spec.timeout_s  # what the machine lacked before is not the candidate's time
         with recorder:
             _run(session)
         outcome, reason = Outcome.OK, None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ from numpy.typing import NDArray
 from workers.output import CappedLog
 from workers.process import Command, ContainedProcess
 from workers.session import Session, candidate_environment
+from workers.waiting import DeadlinePassedError
 
+PREPARE_TIMEOUT_S = 3600.0  # a download, perhaps; not counted as the trial's time
 _PASSED_ON = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "HF_ENDPOINT")
 
 
@@ -80,10 +83,13 @@ def _prepare(session: Session, corpus: str | None) -> dict[str, Any]:
         environment |= {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         command = Command(("python", "prepare.py", *options), workspace.path, environment, workspace.folder)
         with ContainedProcess(command, log, answer.append) as process:
-            exited = process.wait(session.deadline, session.cancel)
+            try:
+                exited = process.wait(time.monotonic() + PREPARE_TIMEOUT_S, session.cancel)
+            except DeadlinePassedError:
+                raise DataError(f"prepare.py was not ready after {PREPARE_TIMEOUT_S:g} s: run `regatta prepare`") from None
     said = log.last_line() or "it printed nothing"
     if not exited.succeeded:
-        raise DataError(f"`python prepare.py {' '.join(options)}` failed: {exited}: {said}. Try it by hand")
+        raise DataError(f"`{' '.join(command.argv)}` failed: {exited}: {said}. Try it by hand")
     try:
         found = json.loads(answer.value().decode().strip().splitlines()[-1])
         return {"folder": Path(found["data_dir"]), "sha256": str(found["sha256"])}

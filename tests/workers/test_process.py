@@ -12,7 +12,7 @@ import uuid
 from pathlib import Path
 
 import pytest
-from workers_support import alive, eventually
+from workers_support import alive, all_end, watched
 
 from workers.output import CappedLog
 from workers.process import Command, ContainedProcess, Exit
@@ -105,7 +105,7 @@ def test_term_leaves_time_to_say_goodbye(tmp_path: Path) -> None:
     with ContainedProcess(command(tmp_path, "sh", "-c", polite), log, lambda _: heard.set()) as process:
         assert heard.wait(10)
         assert process.end().code == 5
-    assert log.value() == b"ready\ngoodbye\n"
+    assert b"goodbye\n" in log.value()
 
 
 def test_a_fork_bomb_is_outrun(tmp_path: Path, marker: str) -> None:
@@ -137,7 +137,7 @@ def test_a_candidate_that_kills_its_guardian_gains_nothing(tmp_path: Path, marke
     exited = run(tmp_path, *python(kills, marker))
     assert not exited.succeeded
     assert "guardian" in str(exited)
-    assert eventually(lambda: alive(marker) == [], within_s=1.0)
+    assert alive(marker) == []
 
 
 WORKER = """
@@ -160,12 +160,12 @@ def test_nothing_lives_a_second_after_its_worker_was_killed(tmp_path: Path, mark
     assert worker.stdout is not None
     with worker.stdout:
         worker.stdout.readline()
-        assert len(alive(marker)) >= 4 + 1  # the tree, its guardian, and the worker itself
+        processes = watched(marker)
+        assert len(processes) >= 4 + 1 + 1  # the tree, its guardian, and the worker itself
         worker.kill()
+        assert all_end(processes, within_s=1.0)
+        assert alive(marker) == []
         worker.wait()
-        killed_at = time.monotonic()
-        assert eventually(lambda: alive(marker) == [], within_s=1.0)
-        assert time.monotonic() - killed_at < 1.0
 
 
 def test_the_environment_holds_what_was_given_and_no_more(

@@ -247,7 +247,7 @@ def test_data_that_cannot_be_prepared_are_the_machines_fault(machine: Machine, s
     found = run_trial(spec_of(subject), machine)
     assert found.outcome is Outcome.INFRA
     assert found.reason == (
-        "DataError during prepare: `python prepare.py ` failed: exit status 1: no network. Try it by hand"
+        "DataError during prepare: `python prepare.py` failed: exit status 1: no network. Try it by hand"
     )
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
+import select
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -91,11 +94,31 @@ def alive(marker: str) -> list[int]:
     return found
 
 
-def eventually(condition: Callable[[], bool], within_s: float) -> bool:
-    """Whether the condition came true in time. Looks again as fast as it can."""
+def watched(marker: str) -> list[int]:
+    """Descriptors of the processes with `marker` that live now: they become readable as these end."""
+    descriptors = []
+    for pid in alive(marker):
+        with contextlib.suppress(ProcessLookupError):
+            descriptors.append(os.pidfd_open(pid))
+    return descriptors
+
+
+def all_end(processes: list[int], within_s: float) -> bool:
+    """Whether all `watched` processes end in time."""
     deadline = time.monotonic() + within_s
+    try:
+        return all(select.select([each], [], [], max(0.0, deadline - time.monotonic()))[0] for each in processes)
+    finally:
+        for each in processes:
+            os.close(each)
+
+
+def eventually(condition: Callable[[], bool], within_s: float) -> bool:
+    """Whether the condition came true in time. For what no descriptor tells of."""
+    deadline = time.monotonic() + within_s
+    pause = threading.Event()
     while time.monotonic() < deadline:
         if condition():
             return True
-        os.sched_yield()
+        pause.wait(0.005)
     return condition()
