@@ -20,7 +20,7 @@ from orchestrator.events import EndState, Event, Note
 from orchestrator.metrics import Metrics
 from orchestrator.opening import Parts, open_parts
 from orchestrator.pool import Pool, reap
-from orchestrator.run_directory import RunDirectory
+from orchestrator.run_directory import RunDirectory, RunDirectoryError
 from orchestrator.views.log import line_for
 
 if TYPE_CHECKING:

@@ -90,9 +90,11 @@ def _resolve_folder(given: str, path: Path, shipped: bool, must_be_clean: bool) 
     with repo:
         folder = "" if repo.bare else path.resolve().relative_to(top).as_posix()
         folder = "" if folder == "." else folder
-        if not repo.head.is_valid():
+        if not repo.head.is_valid() and not shipped:
             raise TargetError(f"target.repo: {given}: has no commit yet; type: git -C {path} add -A && git -C {path} commit")
         head = repo.head.commit
+        if shipped and not _is_committed(head.tree, folder):
+            return Target(given, None, "", path, None)  # installed somewhere below a repository of another project
         if folder and not _is_committed(head.tree, folder):
             raise TargetError(
                 f"target.repo: {given}: the folder is not committed in {top}; type: git add {given} && git commit -m base"

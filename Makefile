@@ -1,0 +1,41 @@
+# The targets that docs and CI rely on. The virtual environment is .venv; the command is .venv/bin/regatta.
+#   TORCH_REQUIREMENTS=   (empty) keeps a torch of your own, such as a CUDA build: make setup TORCH_REQUIREMENTS=
+
+PYTHON ?= python3
+TORCH_REQUIREMENTS ?= requirements/cpu.txt
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.regatta-setup
+
+.PHONY: setup demo test lint bench clean
+
+setup: $(STAMP)
+
+# torch first and by exact version: an open range would fetch gigabytes of CUDA where there is no GPU.
+$(STAMP): pyproject.toml $(wildcard requirements/*.txt)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test -z "$(TORCH_REQUIREMENTS)" || $(BIN)/python -m pip install --quiet --disable-pip-version-check -r $(TORCH_REQUIREMENTS)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $(STAMP)
+
+demo: setup
+	$(BIN)/regatta prepare nanotrain
+	rm -rf runs/demo
+	$(BIN)/regatta run configs/laptop.yaml --run-dir runs/demo
+
+test: setup
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup
+	$(BIN)/python benchmarks/trial_gap.py
+	$(BIN)/python benchmarks/journal.py
+	$(BIN)/python benchmarks/kill_resume.py
+
+clean:
+	rm -rf $(VENV) runs build dist
