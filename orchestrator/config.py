@@ -153,6 +153,7 @@ class Replay(_Section):
 
 class Knobs(_Section):
     kind: Literal["knobs"]
+    only: Annotated[Texts, AfterValidator(_not_empty)] | None = None  # names to turn, shell patterns; None: every knob
     weight: Positive = 1.0
 
 

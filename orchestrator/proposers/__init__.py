@@ -45,7 +45,7 @@ def build(entry: ProposerEntry, *, index: int, seed: int, working_dir: Path, nam
         return ReplayProposer(entry.path, name=name or entry.kind, working_dir=working_dir, key=key)
     from orchestrator.proposers.knobs import KnobsProposer
 
-    return KnobsProposer(seed=(seed, index), name=name or entry.kind)
+    return KnobsProposer(seed=(seed, index), name=name or entry.kind, only=entry.only)
 
 
 def build_all(entries: Sequence[ProposerEntry], *, seed: int, working_dir: Path) -> tuple[Proposer, ...]:

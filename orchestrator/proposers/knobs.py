@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.proposers.base import Brief, Proposal, Result
@@ -30,8 +31,10 @@ FAILED = ("crash", "violation")  # statuses that speak against the values; rejec
 
 
 class KnobsProposer:
-    def __init__(self, *, seed: int | Sequence[int], name: str = "knobs") -> None:
+    def __init__(self, *, seed: int | Sequence[int], name: str = "knobs", only: Sequence[str] | None = None) -> None:
+        """`only`: shell patterns of the names to turn; None for every knob."""
         self.name = name
+        self._only = only
         self.exhausted_reason: str | None = None
         self._seed = [seed] if isinstance(seed, int) else list(seed)
         self._champion: str | None = None
@@ -50,7 +53,10 @@ class KnobsProposer:
 
         self._look_at(brief)
         if not self._knobs:
-            self.exhausted_reason = "no knobs: no editable .py file assigns a number to a NAME in capitals at its top level"
+            among = f" that matches {', '.join(self._only)}" if self._only is not None else ""
+            self.exhausted_reason = (
+                f"no knobs: no editable .py file assigns a number to a NAME in capitals{among} at its top level"
+            )
             return None
         rng = np.random.default_rng([*self._seed, brief.proposed])
         study = self._informed_study(int(rng.integers(2**31)))
@@ -80,9 +86,13 @@ class KnobsProposer:
         if brief.champion != self._champion:
             self._champion = brief.champion
             texts = ((path, brief.read(path)) for path in sorted(brief.editable) if path.endswith(".py"))
-            self._knobs = tuple(knob for path, text in texts if text is not None for knob in find_knobs(path, text))
+            found = (knob for path, text in texts if text is not None for knob in find_knobs(path, text))
+            self._knobs = tuple(knob for knob in found if self._may_turn(knob.name))
         for token in brief.outstanding:
             self._remember(token)
+
+    def _may_turn(self, name: str) -> bool:
+        return self._only is None or any(fnmatchcase(name, pattern) for pattern in self._only)
 
     def _remember(self, token: str | None) -> dict[str, float] | None:
         """Note that a token's values were proposed; its ratios, or None for a token that is not ours."""

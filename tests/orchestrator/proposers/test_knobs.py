@@ -197,3 +197,19 @@ def test_a_proposal_stays_cheap_however_many_results_there_are() -> None:
         proposal = ask(proposer, dataclasses.replace(brief(given), champion=f"c{given // 50}"))
         proposer.learn(result(proposal.token, float(given % 7)))
     assert (time.process_time() - started) / 1_000 < 0.030
+
+
+def test_only_the_knobs_that_the_config_names_are_turned() -> None:
+    proposer = KnobsProposer(seed=0, only=["CPU_*"])
+    text = "DEPTH = 8\nCPU_DEPTH = 2\nCPU_LR = 0.1\n"
+    brief = Brief("champion", lambda path: text, ("train.py",), (), 0)
+    proposals = [proposer.propose(dataclasses.replace(brief, proposed=n)) for n in range(10)]
+    assert all("CPU_" in p.description for p in proposals if p is not None)
+    assert not any(p.description.startswith("DEPTH") for p in proposals if p is not None)
+
+
+def test_a_pattern_that_no_knob_matches_ends_the_proposer_with_its_reason() -> None:
+    proposer = KnobsProposer(seed=0, only=["NOTHING_*"])
+    brief = Brief("champion", lambda path: "DEPTH = 8\n", ("train.py",), (), 0)
+    assert proposer.propose(brief) is None
+    assert "NOTHING_*" in (proposer.exhausted_reason or "")
