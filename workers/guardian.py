@@ -113,7 +113,7 @@ class Tree:
     def end(self, control: int, grace_s: float) -> None:
         """Leave nothing alive: TERM and a grace, then KILL until no child is left."""
         deadline = time.monotonic() + grace_s
-        if grace_s > 0:
+        if grace_s > 0 and self.reap():
             signal_all([-self.pid], signal.SIGTERM)
             signal_all([p for p, group in descendants(os.getpid()).items() if group != self.pid], signal.SIGTERM)
         while self.reap() and (left_s := deadline - time.monotonic()) > 0:
@@ -214,7 +214,7 @@ def main(argv: list[str]) -> None:
         if tree.wait(control, None):
             order = os.read(control, 1)
         tree.reap()
-    left_behind = len(descendants(os.getpid())) if tree.ended else 0
+    left_behind = len(descendants(os.getpid())) if tree.ended and tree.reap() else 0
     tree.end(control, GRACE_S if order in (None, b"t") else 0.0)
     code, number = ("null" if value is None else value for value in (tree.exit_code, tree.signal))
     _say(

@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterable
 from typing import Protocol
 
+_LONGEST_MS = 2e9  # what poll(2) can count: 23 days
+
 
 class HasFileno(Protocol):
     def fileno(self) -> int: ...
@@ -59,7 +61,7 @@ def wait_until_ready(
         poll.register(sink, select.POLLOUT)
     if cancel is not None:
         poll.register(cancel, select.POLLIN)
-    left_ms = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1e3
+    left_ms = None if deadline is None else min(max(0.0, deadline - time.monotonic()) * 1e3, _LONGEST_MS)
     ready = {descriptor for descriptor, _ in poll.poll(left_ms)}
     if cancel is not None and cancel.fileno() in ready:
         raise CancelledError
