@@ -1,0 +1,28 @@
+"""Text that came from candidates, made safe to show on a terminal. Pure.
+
+Descriptions, reasons, logs and diffs are written by code or models under test. Here they lose whatever a terminal would obey
+(escape sequences, control characters, marks that turn the direction of writing); what is left is what a reader would see.
+"""
+
+from __future__ import annotations
+
+import re
+
+_SEQUENCES = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"  # CSI: colours, cursor
+    r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c\n]{0,4096}(?:\x07|\x1b\\|\x9c)"  # OSC, DCS: titles, links
+    r"|\x1b[ -/]*[0-~]?"  # the short ones
+)
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069]")
+
+
+def plain(text: str) -> str:
+    """`text` without terminal control; lines and tabs stay. A bare carriage return begins a new line."""
+    text = text.encode("utf-8", "replace").decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+    return _CONTROLS.sub("", _SEQUENCES.sub("", text))
+
+
+def one_line(text: str, width: int | None = None) -> str:
+    """`plain` text on one line: runs of white space are one space; cut to `width` characters with an ellipsis."""
+    line = " ".join(plain(text).split())
+    return line if width is None or len(line) <= width else line[: max(0, width - 1)].rstrip() + "…"

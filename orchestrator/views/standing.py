@@ -1,0 +1,146 @@
+"""What the views have in common: how a candidate, a commit, the limits and the workers stand. Pure reads of a ledger."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+from orchestrator.config import Config
+from orchestrator.events import WorkerState
+from orchestrator.ledger import Candidate, Ledger, Trial
+from orchestrator.tournament import limits
+from orchestrator.tournament.settings import Prices
+from orchestrator.views.loading import prices_of
+from workers.trial import Outcome, Provenance
+
+# What the worker itself measures under the command runner; all else there is printed by the command.
+_WORKER_MEASURES = frozenset({"wall_s", "peak_rss_mb", "peak_vram_mb"})
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """A candidate's numbers: those that it was decided by, or else those so far. None is unknown."""
+
+    mean: float | None
+    stderr: float | None  # of the mean
+    delta: float | None  # against the champion it was measured against, sign as measured
+    delta_stderr: float | None
+    samples: int
+
+
+def numbers_of(ledger: Ledger, candidate: Candidate) -> Numbers:
+    evidence = candidate.evidence
+    if evidence is not None:
+        stderr = evidence.noise_sd / math.sqrt(evidence.samples)
+        return Numbers(evidence.mean, stderr, evidence.effect, evidence.stderr, evidence.samples)
+    samples, reference = ledger.samples(candidate.commit or ""), ledger.samples(candidate.base or "")
+    if not samples.n:
+        return Numbers(None, None, None, None, 0)
+    stderr_so_far = ledger.book.stderr(candidate.commit or "")
+    if not reference.n:
+        return Numbers(samples.mean, stderr_so_far, None, None, samples.n)
+    sd = ledger.book.noise().sd
+    both = None if sd is None else sd * math.sqrt(1 / samples.n + 1 / reference.n)
+    return Numbers(samples.mean, stderr_so_far, samples.mean - reference.mean, both, samples.n)
+
+
+def mean_of(ledger: Ledger, commit: str) -> float | None:
+    samples = ledger.samples(commit)
+    return samples.mean if samples.n else None
+
+
+def provenance(ledger: Ledger, config: Config) -> Provenance:
+    """Who measured the objective: `reported` as soon as one trial's number was only printed."""
+    ended = [t.ended for t in ledger.trials.values() if t.ended is not None and t.ended.outcome is Outcome.OK]
+    if ended:
+        printed = any(ledger.objective not in each.measured for each in ended)
+        return Provenance.REPORTED if printed else Provenance.MEASURED
+    printed = config.target.runner == "command" and ledger.objective not in _WORKER_MEASURES
+    return Provenance.REPORTED if printed else Provenance.MEASURED
+
+
+def usd_of_candidate(ledger: Ledger, candidate: Candidate, prices: Prices) -> float:
+    """What its proposer cost, and its share of the trials that held it."""
+    total = candidate.proposed.usd
+    for name in candidate.trials:
+        trial = ledger.trials[name]
+        if trial.ended is not None:
+            hours = trial.ended.wall_s * trial.started.gpus / 3600
+            kwh = (trial.ended.energy_j or 0.0) / 3.6e6
+            total += (hours * prices.usd_per_gpu_hour + kwh * prices.usd_per_kwh) / max(1, len(trial.started.candidates))
+    return total
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    id: str
+    node: str
+    device: str
+    state: WorkerState
+    detail: str | None
+    trial: Trial | None
+
+
+def workers_of(ledger: Ledger) -> list[Worker]:
+    """The workers of the running head, in the order they joined."""
+    busy = ledger.busy()
+    result = []
+    for seen in ledger.workers.values():
+        trial = busy.get(seen.worker)
+        works = trial is not None and seen.state in (WorkerState.IDLE, WorkerState.BUSY)
+        state = WorkerState.BUSY if works else seen.state
+        result.append(Worker(seen.worker, seen.node, seen.device, state, seen.detail, trial))
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class LimitStand:
+    """A limit of the config, and how much of it is spent."""
+
+    name: str
+    spent: float
+    limit: float
+
+    @property
+    def share(self) -> float:
+        return min(1.0, self.spent / self.limit) if self.limit > 0 else 1.0
+
+
+def limit_stands(ledger: Ledger, config: Config, now: float | None) -> list[LimitStand]:
+    """The limits that are set. `plateau` counts candidates decided since the last keep."""
+    wanted = config.limits
+    pairs = (
+        ("trials", len(ledger.trials), wanted.trials),
+        ("candidates", len(ledger.candidates), wanted.candidates),
+        ("hours", ledger.running_s(now) / 3600, wanted.hours),
+        ("gpu_hours", limits.gpu_hours(ledger), wanted.gpu_hours),
+        ("usd", limits.usd(ledger, prices_of(config)), wanted.usd),
+        ("energy_wh", limits.energy_wh(ledger) or 0.0, wanted.energy_wh),
+        ("plateau", ledger.decided_since_keep, wanted.plateau),
+    )
+    return [LimitStand(name, float(spent), float(limit)) for name, spent, limit in pairs if limit is not None]
+
+
+def time_left_s(ledger: Ledger, config: Config, now: float) -> float | None:
+    """Seconds until the first limit is reached at the pace so far; None where no limit or no pace is known.
+
+    `plateau` is left out: a keep sets it back.
+    """
+    if ledger.limit is not None:
+        return 0.0
+    ran = ledger.running_s(now)
+    left = []
+    for stand in limit_stands(ledger, config, now):
+        if stand.name == "plateau" or stand.spent <= 0 or ran <= 0:
+            continue
+        pace = 1 / 3600 if stand.name == "hours" else stand.spent / ran
+        left.append(max(0.0, stand.limit - stand.spent) / pace)
+    return min(left, default=None)
+
+
+def champion_steps(ledger: Ledger) -> Iterator[tuple[str, str]]:
+    """(previous, next) commits of the champion branch, oldest first."""
+    commits = [ledger.base, *(move.commit for _, move in ledger.moves)]
+    yield from pairwise(commits)
