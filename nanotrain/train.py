@@ -24,7 +24,7 @@ HEAD_DIM = 128  # 32..128, a power of two
 BATCH_TOKENS = 131072  # tokens a step, 2^15..2^20
 EMBEDDING_LR = 0.3  # Adam, at width 768; 0.01..2
 HEAD_LR = 0.004  # Adam, at width 768; 0.0005..0.05
-MATRIX_LR = 0.03  # Muon, per unit of RMS; 0.003..0.2
+MATRIX_LR = 0.03  # Muon: spectral norm of a step; 0.003..0.2
 
 # ---- knobs, CPU scale: one thread, a few seconds ----------------------------------------------------------------------
 CPU_DEPTH = 2  # layers, 1..6
@@ -32,8 +32,8 @@ CPU_ASPECT = 48  # width per layer, 16..128
 CPU_HEAD_DIM = 32  # 16..64, a power of two
 CPU_BATCH_TOKENS = 1024  # tokens a step, 256..8192
 CPU_EMBEDDING_LR = 0.1  # Adam, at width 768; 0.01..2
-CPU_HEAD_LR = 0.002  # Adam, at width 768; 0.0005..0.05
-CPU_MATRIX_LR = 0.02  # Muon, per unit of RMS; 0.003..0.2
+CPU_HEAD_LR = 0.001  # Adam, at width 768; 0.0005..0.05
+CPU_MATRIX_LR = 0.02  # Muon: spectral norm of a step; 0.003..0.2
 
 # ---- knobs, both scales ---------------------------------------------------------------------------------------------
 MLP_RATIO = 4  # hidden width of the MLP ÷ width, 1..8
