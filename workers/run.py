@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import gettempdir
 
 from workers.fingerprint import fingerprint
+from workers.git import GitError
 from workers.output import CappedLog
 from workers.process import SurvivorsError
 from workers.runners import command, train
@@ -22,7 +23,7 @@ from workers.subject_data import DataError
 from workers.telemetry import Recorder, cpu_name, open_gpu
 from workers.trial import Measurement, Outcome, Progress, TrainPlan, TrialSpec
 from workers.waiting import Cancellation, CancelledError, DeadlinePassedError
-from workers.workspace import GitError, MissingBaseError, NodeRepository
+from workers.workspace import MissingBaseError, NodeRepository
 
 
 def this_machine(root: Path | None = None, visible_devices: str = "", data_root: Path | None = None) -> Machine:

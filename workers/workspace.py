@@ -9,38 +9,22 @@ process that made it; those of dead workers are removed when a repository is ope
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import re
 import shutil
 import stat
-import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-_CONFIG = {
-    "core.hooksPath": "/dev/null",
-    "core.autocrlf": "false",
-    "core.symlinks": "true",
-    "core.fsmonitor": "false",
-    "gc.auto": "0",
-    "maintenance.auto": "false",
-    "protocol.allow": "never",
-    "protocol.file.allow": "always",
-    "checkout.workers": "1",
-    "advice.detachedHead": "false",
-    "safe.directory": "*",
-}
+from workers.git import GitError, git
+from workers.locks import Lock, locked
+
 _RAW = "* -text !eol -ident -filter -working-tree-encoding\n"  # info/attributes: outranks a commit's .gitattributes
 _OBJECT_ID = re.compile(r"\b[0-9a-f]{40}(?:[0-9a-f]{24})?\b")
-
-
-class GitError(Exception):
-    """git could not do what it was asked: this machine's fault, or the caller's."""
 
 
 class MissingBaseError(GitError):
@@ -102,14 +86,14 @@ class NodeRepository:
         self._trees: dict[str, Mapping[str, Blob]] = {}
         self._received: set[str] = set()
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with _locked(root / "repository.lock"):
+        with locked(root / "repository.lock"):
             if not (self._git_dir / "info/attributes").exists():
                 self._git("init", "--bare", "--quiet", str(self._git_dir))
                 (self._git_dir / "info").mkdir(exist_ok=True)
                 (self._git_dir / "info/attributes").write_text(_RAW)
             self._remove_orphans()
             self._own = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=self._workers_folder()))
-            self._own_lock = _Lock(self._own / "lock")  # held while this process lives
+            self._own_lock = Lock(self._own / "lock")  # held while this process lives
 
     @property
     def private_folder(self) -> Path:
@@ -131,7 +115,7 @@ class NodeRepository:
     def _fetch(self, bundle: str, commits: frozenset[str]) -> None:
         refs = [f"+{commit}:refs/received/{commit}" for commit in sorted(commits)]
         try:
-            with _locked(self.root / "repository.lock"):
+            with locked(self.root / "repository.lock"):
                 self._git("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", bundle, *refs)
         except GitError as error:
             lacking = str(error).partition("lacks these prerequisite commits")[2]
@@ -143,7 +127,7 @@ class NodeRepository:
     def take_from(self, repository: Path, commits: Iterable[str]) -> None:
         """Fetch commits straight from a repository on this machine."""
         refs = [f"+{commit}:refs/received/{commit}" for commit in commits]
-        with _locked(self.root / "repository.lock"):
+        with locked(self.root / "repository.lock"):
             self._git("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", str(repository.resolve()), *refs)
 
     def commit_of_folder(self, commit: str, folder: str) -> str:
@@ -192,7 +176,7 @@ class NodeRepository:
         try:
             workspace.home.mkdir(mode=0o700)
             workspace.tmp.mkdir(mode=0o700)
-            with _locked(self.root / "repository.lock"):
+            with locked(self.root / "repository.lock"):
                 self._git("worktree", "add", "--quiet", "--force", "--detach", str(workspace.path), commit)
             self._restore(workspace.path, blobs)
         except BaseException:
@@ -202,7 +186,7 @@ class NodeRepository:
 
     def forget(self, worktree: str) -> None:
         """Remove git's record of a worktree. Locked: a fetch trips over records that come and go."""
-        with _locked(self.root / "repository.lock"):
+        with locked(self.root / "repository.lock"):
             remove_tree(self._git_dir / "worktrees" / worktree)
 
     def _restore(self, root: Path, blobs: Mapping[str, Blob]) -> None:
@@ -214,28 +198,7 @@ class NodeRepository:
                 _write(root / path, blob, content)
 
     def _git(self, *arguments: str, extra: Mapping[str, str] | None = None) -> bytes:
-        environment = {
-            "PATH": os.environ.get("PATH", os.defpath),
-            "HOME": "/nonexistent",
-            "LC_ALL": "C",
-            "GIT_DIR": str(self._git_dir),
-            "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_CONFIG_GLOBAL": "/dev/null",
-            "GIT_ATTR_NOSYSTEM": "1",
-            "GIT_TERMINAL_PROMPT": "0",
-            "GIT_NO_REPLACE_OBJECTS": "1",
-            "GIT_CONFIG_COUNT": str(len(_CONFIG)),
-        }
-        for index, (key, value) in enumerate(_CONFIG.items()):
-            environment |= {f"GIT_CONFIG_KEY_{index}": key, f"GIT_CONFIG_VALUE_{index}": value}
-        environment |= extra or {}
-        done = subprocess.run(
-            ["git", *arguments], env=environment, cwd=self.root, stdin=subprocess.DEVNULL, capture_output=True
-        )
-        if done.returncode != 0:
-            said = " ".join(done.stderr.decode(errors="replace").split())
-            raise GitError(f"git {arguments[0]} failed with status {done.returncode}: {said}")
-        return done.stdout
+        return git(self._git_dir, *arguments, extra=extra)
 
     def _workers_folder(self) -> Path:
         folder = self.root / "workers"
@@ -246,7 +209,7 @@ class NodeRepository:
         """What workers left that were killed: a lock that nobody holds marks the dead."""
         for folder in self._workers_folder().iterdir():
             try:
-                _Lock(folder / "lock").release()
+                Lock(folder / "lock").release()
             except BlockingIOError:
                 continue
             remove_tree(folder)
@@ -259,35 +222,6 @@ class NodeRepository:
         """Give up this process's folder."""
         self._own_lock.release()
         remove_tree(self._own)
-
-
-class _Lock:
-    """An exclusive lock on a file, not waited for; the kernel gives it up when the process ends."""
-
-    def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._descriptor)
-            raise
-
-    def release(self) -> None:
-        os.close(self._descriptor)
-
-
-class _locked:  # noqa: N801  used as a statement
-    """Wait for the lock on a file, and hold it for the block."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._descriptor)
 
 
 def remove_tree(folder: Path) -> None:

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from workers_support import Repository, trial
 
+from workers.git import GitError
 from workers.run import run_trial
 from workers.session import Machine
 from workers.trial import CommandPlan, Measurement, Outcome, Progress, TrialSpec
-from workers.workspace import GitError, MissingBaseError
+from workers.workspace import MissingBaseError
 
 PLAN = CommandPlan("sh bench.sh", guards=("true",))
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from workers_support import Repository
 
-from workers.workspace import GitError, MissingBaseError, NodeRepository
+from workers.git import GitError
+from workers.workspace import MissingBaseError, NodeRepository
 
 SEALED = ("bench.sh", "data/cases.txt")
 
