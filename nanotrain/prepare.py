@@ -234,14 +234,16 @@ def score(
 
     chunk = max(1, LOGITS_BYTES[device] // (4 * vocab_size * tokens.shape[1]))
     logprob, lse = np.empty(len(row), np.float32), np.empty(len(row), np.float32)
+    order = np.argsort(row, kind="stable")
+    borders = np.searchsorted(row[order], np.arange(0, len(tokens) + chunk, chunk))
     with torch.inference_mode():
-        for first in range(0, len(tokens), chunk):
-            which = np.flatnonzero((row >= first) & (row < first + chunk))
+        for index, first in enumerate(range(0, len(tokens), chunk)):
+            which = order[borders[index] : borders[index + 1]]
             rows = torch.from_numpy(tokens[first : first + chunk].astype(np.int64)).to(device)
             out = logits(rows)
             if tuple(out.shape) != (*rows.shape, vocab_size):
                 raise ValueError(f"logits have the shape {tuple(out.shape)}; expected is {(*rows.shape, vocab_size)}")
-            at = [torch.from_numpy(index[which].astype(np.int64)).to(device) for index in (row - first, position, token)]
+            at = [torch.from_numpy(ask[which].astype(np.int64)).to(device) for ask in (row - first, position, token)]
             distribution = torch.log_softmax(out[at[0], at[1]].float(), dim=-1)
             logprob[which] = distribution.gather(1, at[2][:, None])[:, 0].cpu().numpy()
             lse[which] = torch.logsumexp(distribution, dim=-1).cpu().numpy()
