@@ -346,7 +346,9 @@ class Ledger:
         if self.open_stack is None or self.champion is None or event.previous != self.champion.commit:
             raise IllegalTransitionError(f"champion cannot move from {event.previous[:7]} to {event.commit[:7]}")
         # The branch's commits carry trailers; their trees are those that were measured as the stack.
-        self.book.share(self.open_stack.built.commit, event.commit)
+        measured = self.open_stack.built.commit
+        self.book.share(measured, event.commit)
+        self.trials_of[event.commit] = self.trials_of.setdefault(measured, [])
         self.champion = Champion(event.commit, self.champion.kept + event.kept)
         for name in event.kept:
             self._end(self._candidate(name), CandidateState.KEPT, self._candidate(name).reason or "", at)
