@@ -8,16 +8,15 @@ Nothing outside the file is looked at: whether the target exists, and which runn
 
 from __future__ import annotations
 
-import difflib
-import re
-import reprlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import PydanticCustomError
+
+from orchestrator.config_text import ConfigError, Dumper, Places, override_one, problems, read_yaml, shown
 
 # ------------------------------------------------------------------------------------------------ the keys
 
@@ -45,6 +44,15 @@ def _never_yet(message: str) -> BeforeValidator:
         return value
 
     return BeforeValidator(check)
+
+
+def _zero_yet(value: object) -> object:
+    if value:
+        raise ValueError(f"given {shown(value)}; 0: deletions that need not improve come with a later version")
+    return value
+
+
+_only_zero_yet = BeforeValidator(_zero_yet)
 
 
 def _checked_glob(glob: str) -> str:
@@ -135,7 +143,7 @@ class Objective(_Section):
     direction: Literal["minimize", "maximize"] = "minimize"
     constraints: dict[MetricName, Constraint] = {}
     target: Finite | None = None
-    noninferiority_margin: NotNegative = 0.0
+    noninferiority_margin: Annotated[NotNegative, _only_zero_yet] = 0.0
 
 
 class Trial(_Section):
@@ -236,19 +244,6 @@ _DEFAULTED = frozenset({"trial", "tournament", "limits", "prices", "cluster", "m
 # ------------------------------------------------------------------------------------------------ in and out
 
 
-class ConfigError(ValueError):
-    """A config that cannot be used. `problems` holds every one; the message shows them, a line each."""
-
-    SHOWN = 10
-
-    def __init__(self, problems: Sequence[str]) -> None:
-        self.problems = tuple(problems)
-        shown = [*self.problems[: self.SHOWN]]
-        if len(self.problems) > self.SHOWN:
-            shown.append(f"… and {len(self.problems) - self.SHOWN} more")
-        super().__init__("\n".join(shown))
-
-
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     """The config in the file at `path`, with `overrides` (`key.path=value`, value in YAML) on top. Raises `ConfigError`."""
     try:
@@ -265,24 +260,24 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 
 def parse_config(text: str, source: str, overrides: Sequence[str] = ()) -> Config:
     """As `load_config`, from text; `source` names it in errors."""
-    node, data = _read_yaml(text, source)
+    node, data = read_yaml(text, source)
     if node is None or data is None:
         raise ConfigError([f"{source}: is empty; required: name, target, objective, proposers"])
     if not isinstance(data, dict):
-        raise ConfigError([f"{source}:{node.start_mark.line + 1}: given {_shown(data)}; a mapping with name, target, …"])
-    places = _Places(source, node, {})
+        raise ConfigError([f"{source}:{node.start_mark.line + 1}: given {shown(data)}; a mapping with name, target, …"])
+    places = Places(source, node, {})
     for override in overrides:
-        places.overrides[_override(data, override)] = f"--set {override}"
+        places.overrides[override_one(data, override)] = f"--set {override}"
     try:
         return Config.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(_problems(error, places)) from None
+        raise ConfigError(problems(error, places, _keys_at)) from None
 
 
 def dump_config(config: Config) -> str:
     """Every key of `config` as YAML, defaults included; `load_config` of it gives an equal config."""
     return yaml.dump(
-        config.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False
+        config.model_dump(mode="json"), Dumper=Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False
     )
 
 
@@ -293,238 +288,8 @@ def with_runner(config: Config, runner: Literal["train", "command"]) -> Config:
     try:
         return Config.model_validate(data)
     except ValidationError as error:
-        places = _Places(f"with runner {runner}", None, {})
-        raise ConfigError(_problems(error, places)) from None
-
-
-# ------------------------------------------------------------------------------------------------ YAML with lines
-
-_SCALARS = {
-    "tag:yaml.org,2002:null": (re.compile(r"^(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""]),
-    "tag:yaml.org,2002:bool": (re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")),
-    "tag:yaml.org,2002:int": (re.compile(r"^[-+]?(?:0|[1-9][0-9_]*)$"), list("-+0123456789")),
-    "tag:yaml.org,2002:float": (
-        re.compile(
-            r"^(?:[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*|[0-9][0-9_]*(?=[eE]))(?:[eE][-+]?[0-9]+)?"
-            r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
-        ),
-        list("-+.0123456789"),
-    ),
-    "tag:yaml.org,2002:merge": (re.compile(r"^<<$"), ["<"]),
-}
-
-
-class _Loader(yaml.SafeLoader):
-    yaml_implicit_resolvers = {}  # noqa: RUF012  (YAML 1.2's core schema instead of 1.1's, filled below)
-
-
-class _Dumper(yaml.SafeDumper):
-    """Quotes whatever either version of YAML would not read as text."""
-
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
-        return True
-
-
-for _tag, (_pattern, _first) in _SCALARS.items():
-    _Loader.add_implicit_resolver(_tag, _pattern, _first)
-    _Dumper.add_implicit_resolver(_tag, _pattern, _first)
-
-
-def _read_yaml(text: str, source: str) -> tuple[yaml.Node | None, Any]:
-    """The node tree (which knows lines) and the plain data of one YAML document."""
-    try:
-        for token in yaml.scan(text, Loader=_Loader):
-            if isinstance(token, yaml.TagToken):
-                line = token.start_mark.line + 1
-                raise ConfigError([f"{source}:{line}: given a tag ('!…'); plain values only (quote text that begins with '!')"])
-        loader = _Loader(text)
-        node = loader.get_single_node()
-        if node is None:
-            return None, None
-        duplicates = list(_duplicate_keys(node, source))
-        if duplicates:
-            raise ConfigError(duplicates)
-        return node, loader.construct_document(node)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        at = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        hint = " (YAML is indented with spaces)" if "\\t" in (error.problem or "") else ""
-        said = "; ".join(part for part in (error.context, error.problem) if part)
-        raise ConfigError([f"{source}{at}: not valid YAML: {said}{hint}"]) from None
-    except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        raise ConfigError([f"{source}:{line}: not valid YAML: control character {error.character!r}"]) from None
-    except RecursionError:
-        raise ConfigError([f"{source}: nested too deeply"]) from None
-    except (yaml.YAMLError, ValueError, OverflowError) as error:
-        raise (error if isinstance(error, ConfigError) else ConfigError([f"{source}: not valid YAML: {error}"])) from None
-
-
-def _duplicate_keys(root: yaml.Node, source: str) -> list[str]:
-    """One problem for each key that its mapping has already had; YAML would silently take the last."""
-    problems = []
-    pending, visited = [root], set()
-    while pending:
-        node = pending.pop()
-        if id(node) in visited or isinstance(node, yaml.ScalarNode):
-            continue
-        visited.add(id(node))
-        if not isinstance(node, yaml.MappingNode):
-            pending.extend(node.value)
-            continue
-        first: dict[str, int] = {}
-        for key, value in node.value:
-            pending.append(value)
-            line = key.start_mark.line + 1
-            if isinstance(key, yaml.ScalarNode) and first.setdefault(key.value, line) != line:
-                problems.append(f"{source}:{line}: {key.value}: given twice, first on line {first[key.value]}; keep one")
-    return problems
-
-
-def _override(data: dict[Any, Any], override: str) -> tuple[str, ...]:
-    """Put one `key.path=value` into `data`; its path."""
-    label = f"--set {override}"
-    path, equals, text = override.partition("=")
-    keys = tuple(path.strip().split("."))
-    if not equals or not all(keys):
-        raise ConfigError([f"{label}: give key.path=value, for instance --set limits.trials=100"])
-    _, value = _read_yaml(text, label)
-    here: Any = data
-    for depth, key in enumerate(keys):
-        last = depth == len(keys) - 1
-        if isinstance(here, list):
-            if not (key.isdecimal() and int(key) < len(here)):
-                raise ConfigError([f"{label}: {'.'.join(keys[:depth])} is a list; its items are 0 to {len(here) - 1}"])
-            if last:
-                here[int(key)] = value
-            here = here[int(key)]
-        elif isinstance(here, dict):
-            if last:
-                here[key] = value
-            elif here.get(key) is None:
-                here[key] = {}
-            here = here[key]
-        else:
-            raise ConfigError([f"{label}: {'.'.join(keys[:depth])} has no keys under it; it is {_shown(here)}"])
-    return keys
-
-
-# ------------------------------------------------------------------------------------------------ what to say
-
-
-class _Places:
-    """Where a key was given: a line of the file, or a `--set`."""
-
-    def __init__(self, source: str, root: yaml.Node | None, overrides: dict[tuple[str, ...], str]) -> None:
-        self.source, self.root, self.overrides = source, root, overrides
-
-    def of(self, loc: Sequence[str | int]) -> tuple[float, str]:
-        names = tuple(str(part) for part in loc)
-        for path in reversed(self.overrides):
-            if names[: len(path)] == path:
-                return float("inf"), self.overrides[path]
-        if self.root is None:
-            return 0, self.source
-        line = self._line(loc)
-        return line, f"{self.source}:{line}"
-
-    def _line(self, loc: Sequence[str | int]) -> int:
-        node, line = self.root, self.root.start_mark.line if self.root else 0
-        for part in loc:
-            if isinstance(node, yaml.MappingNode):
-                found = [(key, value) for key, value in node.value if key.value == str(part)]
-                if not found:
-                    break
-                line, node = found[0][0].start_mark.line, found[0][1]
-            elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-                node = node.value[part]
-                line = node.start_mark.line
-            else:
-                break
-        return line + 1
-
-
-def _shown(value: object) -> str:
-    if value is None:
-        return "nothing"
-    short = reprlib.Repr()
-    short.maxstring = short.maxother = 80
-    return short.repr(value)
-
-
-def _without_tag(loc: Sequence[str | int]) -> tuple[str | int, ...]:
-    """pydantic puts the kind of a proposer into the path of its keys; the file has no such level."""
-    return (*loc[:2], *loc[3:]) if len(loc) > 2 and loc[0] == "proposers" else tuple(loc)
-
-
-def _problems(error: ValidationError, places: _Places) -> list[str]:
-    """One line about each of pydantic's errors, in the order of the file, what came by `--set` last."""
-    found = [_problem(each, places) for each in error.errors(include_url=False)]
-    return [f"{place}: {said}" for _, place, said in sorted(found, key=lambda problem: problem[0])]
-
-
-def _problem(error: ErrorDetails, places: _Places) -> tuple[float, str, str]:
-    """Line, place and text."""
-    context, kind, given = error.get("ctx", {}), error["type"], error.get("input")
-    loc = _without_tag(error["loc"])
-    if kind == "refused":
-        loc = (*loc, *context["at"])
-    if kind.startswith("union_tag"):
-        loc = (*loc, "kind")
-    say = _SAYINGS.get(kind)
-    if say is not None:
-        said = say(given, context)
-    elif kind == "extra_forbidden":
-        said = f"unknown key{_suggestion(str(loc[-1]), _keys_at(error['loc'][:-1]))}"
-    elif kind == "string_pattern_mismatch":
-        said = f"given {_shown(given)}; {_TEXTS.get(context['pattern'], 'text that matches ' + context['pattern'])}"
-    else:
-        said = f"given {_shown(given)}; {error['msg'][:1].lower()}{error['msg'][1:]}"
-    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).lstrip(".")
-    line, place = places.of(loc)
-    return line, place, f"{key or 'the file'}: {said}"
-
-
-def _allowed(what: str) -> Callable[[object, Mapping[str, Any]], str]:
-    """A saying `given …; <what>`, with pydantic's own bounds filled in."""
-    return lambda given, context: f"given {_shown(given)}; {what.format(**context)}"
-
-
-_SAYINGS: dict[str, Callable[[object, Mapping[str, Any]], str]] = {
-    "refused": lambda _, context: str(context["message"]),
-    "value_error": lambda _, context: str(context["error"]),
-    "missing": lambda _, __: "is missing; it is required",
-    "union_tag_not_found": lambda _, __: "is missing; replay or knobs",
-    "union_tag_invalid": lambda _, context: (
-        f"given '{context['tag']}', which comes with a later version; this version has replay and knobs"
-        if context["tag"] in ("llm", "program")
-        else f"given '{context['tag']}'; replay or knobs"
-    ),
-    "int_type": _allowed("a whole number"),
-    "int_from_float": _allowed("a whole number"),
-    "int_parsing_size": _allowed("a smaller number"),
-    "float_type": _allowed("a number"),
-    "finite_number": _allowed("a finite number"),
-    "bool_type": _allowed("true or false"),
-    "string_type": _allowed("text (in quotes where it looks like a number)"),
-    "string_too_short": _allowed("text that is not empty"),
-    "string_too_long": _allowed("at most {max_length} characters"),
-    "literal_error": _allowed("{expected}"),
-    "none_required": _allowed("nothing"),
-    "greater_than": _allowed("a number above {gt}"),
-    "greater_than_equal": _allowed("at least {ge}"),
-    "less_than": _allowed("below {lt}"),
-    "less_than_equal": _allowed("at most {le}"),
-    "model_type": _allowed("a mapping of keys to values"),
-    "model_attributes_type": _allowed("a mapping of keys to values"),
-    "dict_type": _allowed("a mapping of keys to values"),
-    "tuple_type": _allowed("a list, for instance [a, b]"),
-}
-_TEXTS = {
-    r"^[A-Za-z0-9][A-Za-z0-9._-]*$": "letters, digits, '.', '_' and '-', a letter or digit first (it names a folder)",
-    r"^[^\s:=]+$": "a metric's name, without spaces, ':' or '='",
-    r"^[^\x00]*\S[^\x00]*$": "text that is not blank",
-}
+        places = Places(f"with runner {runner}", None, {})
+        raise ConfigError(problems(error, places, _keys_at)) from None
 
 
 def _keys_at(loc: Sequence[str | int]) -> tuple[str, ...]:
@@ -543,9 +308,3 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     for name, field in Config.model_fields.items()
     if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
 } | {"replay": Replay, "knobs": Knobs}
-
-
-def _suggestion(key: str, allowed: Sequence[str]) -> str:
-    close = difflib.get_close_matches(key, allowed, n=1, cutoff=0.6)
-    meant = f"did you mean {close[0]}? " if close else ""
-    return f"; {meant}allowed here: {', '.join(allowed)}"

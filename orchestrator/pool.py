@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from workers.trial import Measurement, Progress, TrialSpec
+from workers.workspace import MissingBaseError
 
 # Ray's own defaults would have workers run at nice 15, kill bystanders when memory is short, and phone home.
 _RAY_ENVIRONMENT = {
@@ -191,6 +192,8 @@ class Pool:
                 self.arrivals.put(Measured(worker, future.result()))
                 return
             self.arrivals.put(Failed(worker, spec.trial_id, spec.attempt, _first_line(error)))
+            if isinstance(error, MissingBaseError):  # its node's cache was cleared under it
+                hand.actor.receive.remote(self.base_bundle)
             if isinstance(error, self._ray.exceptions.RayActorError):
                 self.arrivals.put(Lost(worker, _first_line(error)))
                 self._greet(worker, hand)  # Ray restarts the actor; it answers when it is back
