@@ -1,0 +1,217 @@
+"""`regatta log`: what happened, one plain line an event, also as it happens; and what one trial printed.
+
+`line_for` is what `regatta run` prints where there is no terminal. Whatever candidates wrote is stripped of terminal control.
+"""
+
+from __future__ import annotations
+
+import codecs
+import time
+from collections.abc import Callable, Iterator
+
+from orchestrator import events as ev
+from orchestrator.config import load_config
+from orchestrator.ledger import Ledger
+from orchestrator.run_directory import RunDirectory
+from orchestrator.views.loading import Record, entries
+from orchestrator.views.plain import one_line, plain
+from orchestrator.views.words import change, clock, duration, number, plural, with_error
+from workers.trial import Outcome
+
+DESCRIPTION_WIDTH = 90
+_TRIAL_EVENTS = (ev.TrialStarted, ev.TrialRestarted)
+_VERDICTS = {
+    ev.Verdict.WON: "won its race, its final follows",
+    ev.Verdict.DISCARD: "dropped",
+    ev.Verdict.INCONCLUSIVE: "left open",
+    ev.Verdict.CRASH: "crashed",
+    ev.Verdict.VIOLATION: "broke a rule",
+}
+
+
+class UnknownTrialError(ValueError):
+    """No such trial; the message says which there are."""
+
+
+def log(record: Record) -> Iterator[str]:
+    """Every event so far, a line each, oldest first."""
+    ledger = Ledger(record.ledger.objective)
+    for entry in entries(record.run):
+        ledger.apply(entry.event, entry.at)
+        line = line_for(entry.event, entry.at, ledger)
+        if line is not None:
+            yield line
+
+
+def follow(run: RunDirectory, poll_s: float = 0.5, wait: Callable[[float], None] = time.sleep) -> Iterator[str]:
+    """Every event so far and then each new one, until nobody runs the campaign any more."""
+    ledger = Ledger(load_config(run.config).objective.metric)
+    seen = 0
+    while True:
+        held = run.holder() is not None  # first: who lets go while we read has written its last word
+        for entry in entries(run, after=seen):
+            seen = entry.seq
+            ledger.apply(entry.event, entry.at)
+            line = line_for(entry.event, entry.at, ledger)
+            if line is not None:
+                yield line
+        if not held:
+            return
+        wait(poll_s)
+
+
+def line_for(event: ev.Event, at: float, ledger: Ledger, *, quiet: bool = False) -> str | None:
+    """One line about an event that `ledger` already holds: local time, kind, plain words. None where there is nothing to say.
+
+    `quiet` leaves out the comings and goings of single trials that ended well.
+    """
+    if quiet and (isinstance(event, _TRIAL_EVENTS) or (isinstance(event, ev.TrialEnded) and event.outcome is Outcome.OK)):
+        return None
+    told = _told(event, ledger)
+    return None if told is None else f"{clock(at)}  {told[0]:<9}  {told[1]}"
+
+
+def _told(event: ev.Event, ledger: Ledger) -> tuple[str, str] | None:
+    """The kind of an event, and its words."""
+    match event:
+        case ev.Proposed() | ev.Admitted() | ev.Rejected() | ev.Conflicted() | ev.CandidateDecided():
+            return _about_a_candidate(event, ledger)
+        case ev.TrialStarted() | ev.TrialRestarted() | ev.TrialEnded():
+            return "trial", _about_a_trial(event, ledger)
+        case ev.StackBuilt():
+            return "final", f"{event.stack}: {', '.join(event.candidates)} on the champion {event.base[:10]}, to be measured"
+        case ev.StackDecided():
+            return "final", f"{event.stack} {'won' if event.kept else 'lost'}: {one_line(event.reason)}"
+        case ev.ChampionMoved():
+            return "kept", _about_a_move(event, ledger)
+        case _:
+            return _about_the_campaign(event)
+
+
+def _about_the_campaign(event: ev.Event) -> tuple[str, str] | None:
+    match event:
+        case ev.CampaignOpened():
+            return "campaign", f"{event.name}: {event.target} at {event.base[:10]}, {event.runner} runner, seed {event.seed}"
+        case ev.HeadStarted():
+            metrics = f", metrics on http://127.0.0.1:{event.metrics_port}/metrics" if event.metrics_port else ""
+            return "campaign", f"head started, process {event.pid} on {event.host}, sandbox: {event.sandbox}{metrics}"
+        case ev.HeadStopped():
+            reason = f" ({event.reason.value})" if event.reason is not None else ""
+            return "campaign", f"{event.state.value}{reason}{': ' + one_line(event.detail) if event.detail else ''}"
+        case ev.LimitReached():
+            return "campaign", f"limit reached: {event.reason.value}; what runs is finished and decided"
+        case ev.WorkerChanged():
+            detail = f": {one_line(event.detail)}" if event.detail else ""
+            state = "ready" if event.state is ev.WorkerState.IDLE else event.state.value.replace("_", " ")
+            return "worker", f"{event.worker} {state}, {one_line(event.device)} on {one_line(event.node)}{detail}"
+        case ev.ProposalsEnded():
+            return "proposer", f"{one_line(event.proposer)} has nothing more to propose"
+        case ev.Note():
+            return "warning" if event.level == "warning" else "note", one_line(event.text)
+        case _:
+            return None
+
+
+def _about_a_candidate(
+    event: ev.Proposed | ev.Admitted | ev.Rejected | ev.Conflicted | ev.CandidateDecided, ledger: Ledger
+) -> tuple[str, str]:
+    name = event.candidate
+    what = describe(ledger, name)
+    match event:
+        case ev.Proposed():
+            return "proposed", f"{name} by {one_line(event.proposer)}: {what}"
+        case ev.Admitted():
+            return "admitted", f"{name} as {event.commit[:10]}, {plural(event.diff_lines, 'line')} on {event.base[:10]}"
+        case ev.Rejected():
+            return "rejected", f"{name} refused, {one_line(event.gate)}: {one_line(event.reason)}"
+        case ev.Conflicted():
+            return "conflict", f"{name} does not fit on the champion {event.onto[:10]}: {one_line(event.reason)} ({what})"
+        case ev.CandidateDecided():
+            return "decided", f"{name} {_VERDICTS[event.verdict]}: {one_line(event.reason)} ({what})"
+
+
+def _about_a_trial(event: ev.TrialStarted | ev.TrialRestarted | ev.TrialEnded, ledger: Ledger) -> str:
+    match event:
+        case ev.TrialStarted():
+            return f"{event.trial} on {event.worker}: {purpose_text(event, ledger)}"
+        case ev.TrialRestarted():
+            return f"{event.trial} handed out again to {event.worker}, attempt {event.attempt}: its head had died"
+        case ev.TrialEnded():
+            if event.outcome is not Outcome.OK:
+                why = one_line(event.reason or "no reason given")
+                return f"{event.trial} {event.outcome.value} after {duration(event.wall_s)}: {why}"
+            value = number(event.metric(ledger.objective), ledger.book.noise().sd)
+            return f"{event.trial} ok: {ledger.objective} {value} in {duration(event.wall_s)}"
+
+
+def _about_a_move(event: ev.ChampionMoved, ledger: Ledger) -> str:
+    before = ledger.samples(event.previous)
+    decided = ledger.stacks[event.stack].decided
+    evidence = decided.evidence if decided is not None else None
+    effect = f" ({change(evidence.effect, evidence.stderr)})" if evidence is not None else ""
+    was = f"{number(before.mean, event.stderr)} → " if before.n else ""
+    kept = "; ".join(f"{name} kept: {describe(ledger, name)}" for name in event.kept)
+    return f"{kept}: {ledger.objective} {was}{with_error(event.mean, event.stderr)}{effect}"
+
+
+def describe(ledger: Ledger, candidate: str, width: int = DESCRIPTION_WIDTH) -> str:
+    return one_line(ledger.candidates[candidate].proposed.description, width)
+
+
+def purpose_text(started: ev.TrialStarted, ledger: Ledger) -> str:
+    """Why a trial is run, in words."""
+    match started.purpose:
+        case ev.Purpose.BASELINE:
+            return "baseline"
+        case ev.Purpose.REPEAT:
+            return "champion again, beside the others"
+        case ev.Purpose.RACE:
+            return f"race of {', '.join(started.candidates)} ({describe(ledger, started.candidates[0])})"
+        case ev.Purpose.FINAL:
+            return f"final of {', '.join(started.candidates)}"
+
+
+# -- what one trial printed
+
+
+def trial_log(record: Record, trial: str) -> str:
+    """The log of a trial. Where it was too long, it says itself what was left out. Raises `UnknownTrialError`."""
+    _known(record.ledger, trial)
+    try:
+        return plain(record.run.trial_log(trial).read_bytes().decode("utf-8", "replace"))
+    except FileNotFoundError:
+        return ""
+
+
+def follow_trial(record: Record, trial: str, poll_s: float = 0.5, wait: Callable[[float], None] = time.sleep) -> Iterator[str]:
+    """The lines of a trial's log as they come, until the trial has ended or nobody runs the campaign. Raises
+    `UnknownTrialError`."""
+    _known(record.ledger, trial)
+    decoder, partial, offset = codecs.getincrementaldecoder("utf-8")("replace"), "", 0
+    ended, seen = record.ledger.trials[trial].ended is not None, 0
+    while True:
+        over = ended or record.run.holder() is None
+        try:
+            with record.run.trial_log(trial).open("rb") as file:
+                file.seek(offset)
+                new = file.read()
+        except FileNotFoundError:
+            new = b""
+        offset += len(new)
+        *lines, partial = (partial + decoder.decode(new, final=over)).split("\n")
+        yield from (plain(line) for line in lines)
+        if over:
+            if partial:
+                yield plain(partial)
+            return
+        wait(poll_s)
+        for entry in entries(record.run, after=seen):  # the log is complete before the journal says that the trial ended
+            seen = entry.seq
+            ended = ended or (isinstance(entry.event, ev.TrialEnded) and entry.event.trial == trial)
+
+
+def _known(ledger: Ledger, trial: str) -> None:
+    if trial not in ledger.trials:
+        last = next(reversed(ledger.trials), None)
+        there = f"this run has t000001 to {last}" if last is not None else "none was started yet"
+        raise UnknownTrialError(f"{one_line(trial, 60)}: no such trial; {there}")

@@ -1,0 +1,139 @@
+"""`regatta show`: a campaign, or one candidate and why it was kept, dropped or left open, in plain words. Text in, text out;
+whatever candidates wrote is stripped of terminal control."""
+
+from __future__ import annotations
+
+import difflib
+
+from orchestrator.ledger import Candidate, Ledger, Trial
+from orchestrator.views.diffs import diff_of
+from orchestrator.views.loading import Record
+from orchestrator.views.plain import one_line
+from orchestrator.views.standing import numbers_of, provenance
+from orchestrator.views.status import count_candidates
+from orchestrator.views.stories import commit_name, evidence_lines, fate, finals_of, near_misses, samples_text
+from orchestrator.views.words import better, change, duration, number, plural, with_error
+
+_NAMES = ("kept", "discarded", "inconclusive", "rejected", "crashed", "violations", "conflicts", "pending")
+
+
+class UnknownCandidateError(ValueError):
+    """No such candidate; the message says which there are."""
+
+
+def find_candidate(ledger: Ledger, name: str) -> Candidate:
+    """The candidate `name`. Raises `UnknownCandidateError`."""
+    found = ledger.candidates.get(name)
+    if found is not None:
+        return found
+    names = list(ledger.candidates)
+    if not names:
+        raise UnknownCandidateError(f"{one_line(name, 60)}: nothing has been proposed in this run yet")
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    meant = f"; did you mean {' or '.join(close)}?" if close else ""
+    raise UnknownCandidateError(f"{one_line(name, 60)}: no such candidate; this run has {names[0]} to {names[-1]}{meant}")
+
+
+def show(record: Record, candidate: str | None = None) -> str:
+    """The overview, or all about one candidate. Raises `UnknownCandidateError`."""
+    return overview(record) if candidate is None else about(record, find_candidate(record.ledger, candidate))
+
+
+# -- the campaign
+
+
+def overview(record: Record) -> str:
+    ledger = record.ledger
+    counts = count_candidates(ledger)
+    lines = [f"{record.config.name}: {record.state}", "", *champion_lines(record), ""]
+    kept = ledger.champion.kept if ledger.champion is not None else ()
+    lines.append("kept, in this order:" if kept else "nothing was kept")
+    lines += [_row(ledger, ledger.candidates[name]) for name in kept]
+    misses = near_misses(ledger, minimize=record.minimize)
+    if misses:
+        lines += ["", "near misses (not shown to help, not shown not to):", *(_row(ledger, each) for each in misses)]
+    told = ", ".join(
+        f"{counts[name]} {name if counts[name] != 1 else name.removesuffix('s')}" for name in _NAMES if counts[name]
+    )
+    lines += ["", f"{plural(counts['proposed'], 'candidate')}{': ' + told if told else ''}"]
+    if kept or misses:
+        example = kept[-1] if kept else misses[0].id
+        lines.append(f"why, and the diff: regatta show {record.run.path} {example}")
+    return "\n".join(lines)
+
+
+def champion_lines(record: Record) -> list[str]:
+    """Champion against baseline, with standard errors and who measured."""
+    ledger = record.ledger
+    assert ledger.champion is not None
+    commit = ledger.champion.commit
+    metric = f"{ledger.objective} ({provenance(ledger, record.config).value})"
+    lines = [f"  baseline  {_commit(ledger, ledger.base)}"]
+    if commit == ledger.base:
+        return [f"  {metric}", *lines, "  champion  the baseline"]
+    gain = better(ledger.samples(commit).mean, ledger.samples(ledger.base).mean, minimize=record.minimize)
+    lines.append(f"  champion  {_commit(ledger, commit)}{f': {gain}' if gain else ''}")
+    return [f"  {metric}", *lines]
+
+
+def _commit(ledger: Ledger, commit: str) -> str:
+    samples = ledger.samples(commit)
+    if not samples.n:
+        return f"{commit[:10]}  not measured yet"
+    return f"{commit[:10]}  {with_error(samples.mean, ledger.book.stderr(commit))} over {plural(samples.n, 'trial')}"
+
+
+def _row(ledger: Ledger, candidate: Candidate) -> str:
+    numbers = numbers_of(ledger, candidate)
+    effect = change(numbers.delta, numbers.delta_stderr)
+    return f"  {candidate.id}  {effect:<22} {one_line(candidate.proposed.description, 100)}"
+
+
+# -- one candidate
+
+
+def about(record: Record, candidate: Candidate) -> str:
+    ledger, proposed = record.ledger, candidate.proposed
+    rows = [("fate", fate(candidate))]
+    if candidate.reason:
+        rows.append(("because", one_line(candidate.reason)))
+    parents = f", continues {', '.join(proposed.parents)}" if proposed.parents else ""
+    rows.append(("proposer", one_line(proposed.proposer) + parents))
+    if candidate.admitted is not None:
+        lines = plural(candidate.admitted.diff_lines, "line")
+        rows.append(("commit", f"{candidate.admitted.commit[:10]}, {lines} on {commit_name(ledger, candidate.admitted.base)}"))
+    if candidate.evidence is not None:
+        told = evidence_lines(candidate.evidence, candidate.state, minimize=record.minimize)
+        rows += [("evidence" if i == 0 else "", line) for i, line in enumerate(told)]
+    if candidate.commit is not None and candidate.trials:
+        rows.append(("samples", samples_text(ledger, candidate.commit)))
+        rows.append(("against", f"{samples_text(ledger, candidate.base or '')} ({commit_name(ledger, candidate.base or '')})"))
+    rows += [("final", final.text) for final in finals_of(ledger, candidate)]
+    text = [f"{candidate.id}: {one_line(proposed.description)}", "", *_aligned(rows)]
+    if candidate.trials:
+        who = provenance(ledger, record.config).value
+        text += ["", f"  trials ({ledger.objective} {who}):"]
+        text += [_trial_line(ledger, ledger.trials[name]) for name in candidate.trials]
+    diff = diff_of(record, candidate).rstrip("\n")
+    return "\n".join([*text, "", diff or "(it changes nothing)"])
+
+
+def _aligned(rows: list[tuple[str, str]]) -> list[str]:
+    width = max(len(label) for label, _ in rows)
+    return [f"  {label:<{width}}  {text}" for label, text in rows]
+
+
+def _trial_line(ledger: Ledger, trial: Trial) -> str:
+    started, ended = trial.started, trial.ended
+    head = f"    {trial.id}  {started.purpose.value:<5}  "
+    tail = f"seed {started.seed}, {trial.worker}"
+    if len(started.candidates) > 1:
+        tail += f", with {len(started.candidates) - 1} other edits"
+    if ended is None:
+        return f"{head}{'running':<9}  {UNMEASURED}  {tail}"
+    value = number(ended.metric(ledger.objective), ledger.book.noise().sd)
+    reason = f": {one_line(ended.reason)}" if ended.reason else ""
+    return f"{head}{ended.outcome.value:<9}  {value:>10}  {tail}, {duration(ended.wall_s)}{reason}"
+
+
+UNMEASURED = f"{'':>10}"
