@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtr  # Student-t distribution function
+from scipy.special import betaln, hyp2f1, stdtr  # stdtr: Student-t distribution function
 
 Array = NDArray[np.float64]
 
@@ -82,10 +82,21 @@ def log_ratios(contrast: Contrast) -> tuple[Array, Array]:
     marginal = 0.5 * np.log(u / (u + g)) + 0.5 * (df + 1) * (np.log1p(z2 / (df * u)) - np.log1p(z2 / (df * (u + g))))
     posterior_sd = np.sqrt(kappa * u * (df + z2 / (u + g)) / (df + 1))
     t = kappa * (x / s) / posterior_sd
-    tiny = 1e-300
-    helps = marginal + np.log(2.0 * stdtr(df + 1, -t) + tiny)
-    harms = marginal + np.log(2.0 * stdtr(df + 1, t) + tiny)
+    helps = marginal + math.log(2.0) + _log_tail(df + 1, t)
+    harms = marginal + math.log(2.0) + _log_tail(df + 1, -t)
     return helps, harms
+
+
+def _log_tail(df: int, t: Array) -> Array:
+    """Log of P(T > t), also where that is too small for a float: a clear harm must not look like a gain for want of digits."""
+    tail = stdtr(df, -t)
+    far = tail < 1e-290
+    log_tail = np.log(np.where(far, 1.0, tail))
+    if far.any():  # half the incomplete beta function, of which the power of x is what vanishes
+        ratio, a = t[far] ** 2 / df, df / 2
+        series = np.log(hyp2f1(1.0, a + 0.5, a + 1.0, 1.0 / (1.0 + ratio)))
+        log_tail[far] = -a * np.log1p(ratio) - 0.5 * np.log1p(1.0 / ratio) - math.log(df) - betaln(a, 0.5) + series
+    return log_tail
 
 
 def e_value(contrast: Contrast) -> float:

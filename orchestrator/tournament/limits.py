@@ -29,7 +29,7 @@ def reached(ledger: Ledger, settings: Settings, now: float) -> StopReason | None
     limits = settings.limits
     energy = energy_wh(ledger)
     checks = (
-        (StopReason.TARGET, _target_reached(ledger, settings)),
+        (StopReason.TARGET, at_target(ledger, settings) and not wants_confirmation(ledger, settings)),
         (StopReason.TRIALS, _at(len(ledger.trials), limits.trials)),
         (StopReason.HOURS, _at(ledger.running_s(now) / 3600, limits.hours)),
         (StopReason.GPU_HOURS, _at(gpu_hours(ledger), limits.gpu_hours)),
@@ -46,8 +46,15 @@ def _at(spent: float, limit: float | None) -> bool:
     return limit is not None and spent >= limit
 
 
-def _target_reached(ledger: Ledger, settings: Settings) -> bool:
+def at_target(ledger: Ledger, settings: Settings) -> bool:
+    """Whether the champion's mean is where the campaign wants it."""
     if settings.target is None or ledger.champion is None:
         return False
     samples = ledger.samples(ledger.champion.commit)
-    return samples.n >= settings.baseline_repeats and settings.signed(samples.mean) <= settings.signed(settings.target)
+    return samples.n > 0 and settings.signed(samples.mean) <= settings.signed(settings.target)
+
+
+def wants_confirmation(ledger: Ledger, settings: Settings) -> bool:
+    """Whether a champion at the target was measured less often than the baseline was: its mean may be luck."""
+    assert ledger.champion is not None
+    return ledger.samples(ledger.champion.commit).n < settings.baseline_repeats

@@ -1,9 +1,9 @@
 """Which trial a free worker takes next. Pure.
 
 In order of what a trial is worth now: the baseline (nothing can be decided without it); finals (they hold up the champion);
-a repeat of the commit that open races are against, when it has fewer samples than the deepest of them; another sample for
-those races, the most promising first; the first sample of a new candidate. A worker that would have nothing left takes a
-further sample of an open race: an early answer beats an idle GPU.
+repeats of a champion that is at the target (its mean may be luck); a repeat of the commit that open races are against, when
+it has fewer samples than the deepest of them; another sample for those races, the most promising first; the first sample of a
+new candidate. A worker that would have nothing left takes a further sample of an open race: an early answer beats an idle GPU.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from orchestrator.events import Purpose
 from orchestrator.ledger import Candidate, CandidateState, Ledger
 from orchestrator.tournament.decisions import Reapply, StartTrial
 from orchestrator.tournament.finals import final_cap
+from orchestrator.tournament.limits import at_target
 from orchestrator.tournament.race import outcome_of, racing_trials
 from orchestrator.tournament.settings import Settings
 from workers.trial import Outcome
@@ -37,6 +38,7 @@ def next_trial(ledger: Ledger, settings: Settings, promise: Promise) -> StartTri
     choice = (
         _baseline(ledger, settings)
         or _final(ledger, settings)
+        or _confirmation(ledger, settings)
         or _repeat(ledger, settings, racing)
         or _further_sample(ledger, settings, racing, promise, at_once=1)
         or _new_candidate(ledger)
@@ -65,6 +67,14 @@ def _final(ledger: Ledger, settings: Settings) -> _Choice | None:
     want = 2 if done < 2 else max(4, done + 1)  # as judge_final looks: at two, at four, then at each
     if counted < min(want, final_cap(settings)):
         return Purpose.FINAL, stack.built.commit, stack.built.candidates, stack.built.stack
+    return None
+
+
+def _confirmation(ledger: Ledger, settings: Settings) -> _Choice | None:
+    assert ledger.champion is not None
+    commit = ledger.champion.commit
+    if at_target(ledger, settings) and _counted(ledger, commit) < settings.baseline_repeats:
+        return Purpose.REPEAT, commit, (), None
     return None
 
 
