@@ -103,7 +103,7 @@ class Candidate:
 @dataclass(slots=True)
 class Trial:
     started: ev.TrialStarted
-    started_at: float
+    started_at: float  # of the attempt that counts
     worker: str
     attempt: int = 1
     adrift: bool = False  # its head died; to be handed out again
@@ -303,6 +303,7 @@ class Ledger:
             raise IllegalTransitionError(f"{event.trial} is not running: {type(event).__name__} cannot follow")
         if isinstance(event, ev.TrialRestarted):
             open_trial.attempt, open_trial.worker, open_trial.adrift = event.attempt, event.worker, False
+            open_trial.started_at = at
             return
         open_trial.ended = event
         del self.open_trials[event.trial]

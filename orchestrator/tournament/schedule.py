@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from hashlib import blake2b
+from itertools import count
 
 from orchestrator.events import Purpose
 from orchestrator.ledger import Candidate, CandidateState, Ledger
@@ -132,9 +133,12 @@ def _seed(ledger: Ledger, settings: Settings, purpose: Purpose, commit: str, sub
         subject = "champion " + " ".join(_kept_by(ledger, commit))
     if settings.common_seeds:
         subject = "common"
-    nth = sum(outcome_of(trial) not in _WASTED for trial in ledger.trials_of.get(commit, []))
-    digest = blake2b(f"{settings.seed}/{subject}/{nth}".encode(), digest_size=4).digest()
-    return int.from_bytes(digest, "big") >> 1  # 31 bits: every library takes it
+    taken = {t.started.seed for t in ledger.trials_of.get(commit, []) if outcome_of(t) not in _WASTED}
+    return next(seed for nth in count() if (seed := _drawn(f"{settings.seed}/{subject}/{nth}")) not in taken)
+
+
+def _drawn(text: str) -> int:
+    return int.from_bytes(blake2b(text.encode(), digest_size=4).digest(), "big") >> 1  # 31 bits: every library takes it
 
 
 def _kept_by(ledger: Ledger, commit: str) -> tuple[str, ...]:

@@ -83,7 +83,8 @@ class Story:
         return self.tell(ev.CandidateDecided(name, Verdict.WON, "better"))
 
     def stack(self, name: str, *candidates: str, base: str = BASE) -> str:
-        self.tell(ev.StackBuilt(name, base, name, candidates, tuple(f"{name}-{each}" for each in candidates[:-1]) + (name,)))
+        below = tuple(f"{name}-{each}" for each in candidates[:-1])
+        self.tell(ev.StackBuilt(name, base, name, candidates, (*below, name)))
         return name
 
     def keeps(self, name: str, champion: str) -> Story:
