@@ -23,6 +23,7 @@ FUTILE_ABOVE = (0.85, 0.70, 0.50)
 # of it (reference simulation: .025 holds .05, .05 overspends to .07-.09).
 LOCAL_FDR_SHARE = 0.5
 LOCAL_FDR_CAP = 0.25
+WIN_FROM = 2  # samples; real noise has heavier tails than the evidence believes, and one lucky sample is no record
 INFRA_BUDGET = 3  # a candidate whose trials the machines failed this often is left open
 
 
@@ -121,7 +122,7 @@ def _judge_numbers(
     settings: Settings,
 ) -> CandidateDecided | None:
     evidence, wins = _weigh(ledger, contrast, samples, reference, prior, settings)
-    if wins:
+    if wins and samples.n >= min(WIN_FROM, settings.max_repeats):
         return CandidateDecided(candidate.id, Verdict.WON, f"better: {_told(evidence)}", evidence)
     if evidence.p_null > FUTILE_ABOVE[min(samples.n, len(FUTILE_ABOVE)) - 1]:
         return CandidateDecided(candidate.id, Verdict.DISCARD, f"not better: {_told(evidence)}", evidence)

@@ -1,0 +1,142 @@
+"""Ctrl-C, stop, SIGKILL, a second head: whatever ends a head, `resume` goes on and nothing is lost or counted twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Place, swap
+
+PROPOSALS = [swap("a=1.0", f"a=1.0 + {n / 50}", f"worse by {n}") for n in range(1, 11)] + [swap("b=2.0", "b=1.0", "good b")]
+
+
+def wait_for(what: Callable[[], bool], patience_s: float = 60.0) -> None:
+    deadline = time.monotonic() + patience_s
+    while not what():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def running(place: Place) -> tuple[Place, subprocess.Popen[str]]:
+    """A campaign of slow trials, at least one of which has ended and one is under way."""
+    place.summing_target(sd=0.02)
+    measure = (place.path / "target/measure.py").read_text()
+    (place.path / "target/measure.py").write_text("import time; time.sleep(0.5)\n" + measure)
+    place.git("commit", "--quiet", "--all", "-m", "slower")
+    place.config("night", PROPOSALS)
+    head = place.start("run", "night.yaml")
+    trials = place.path / "runs/night/trials"
+    wait_for(lambda: trials.is_dir() and any(trials.glob("*/measurement.json")))
+    return place, head
+
+
+def all_is_decided_once(place: Place) -> None:
+    status = place.status("runs/night")
+    assert status["state"] == "finished"
+    rows = place.rows("runs/night", "candidates")
+    assert [row["description"] for row in rows] == [p["description"] for p in PROPOSALS]
+    assert {row["description"] for row in rows if row["status"] == "keep"} == {"good b"}
+    trials = place.rows("runs/night", "trials")
+    assert len({row["id"] for row in trials}) == len(trials)
+    assert sum(status["trials"].values()) == len(trials)
+    subprocess.run(["git", "-C", str(place.path / "runs/night/repo"), "fsck", "--full"], check=True, capture_output=True)
+
+
+def test_ctrl_c_ends_in_order_with_130_and_resume_finishes(running: tuple[Place, subprocess.Popen[str]]) -> None:
+    place, head = running
+    head.send_signal(signal.SIGINT)
+    output, errors = head.communicate(timeout=60)
+    assert head.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert "regatta resume" in output
+    assert place.status("runs/night")["state"] == "interrupted"
+    assert place.regatta("resume", "runs/night").returncode == 0
+    all_is_decided_once(place)
+
+
+def test_a_killed_head_leaves_no_candidate_and_resume_finishes(running: tuple[Place, subprocess.Popen[str]]) -> None:
+    place, head = running
+    head.kill()
+    head.communicate()
+    wait_for(lambda: not candidates_of(place), patience_s=5.0)
+    assert place.status("runs/night")["state"] == "interrupted"
+    assert place.regatta("resume", "runs/night").returncode == 0
+    all_is_decided_once(place)
+
+
+def candidates_of(place: Place) -> list[str]:
+    listing = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    return [line for line in listing.splitlines() if line.endswith("python measure.py")]
+
+
+def test_two_heads_never_run_one_directory_and_stop_ends_the_first(running: tuple[Place, subprocess.Popen[str]]) -> None:
+    place, head = running
+    second = place.regatta("resume", "runs/night")
+    assert second.returncode == 2
+    assert str(head.pid) in second.stderr
+    assert place.status("runs/night")["state"] == "running"
+    assert place.regatta("stop", "runs/night").returncode == 0
+    head.communicate(timeout=60)
+    assert head.returncode == 130
+
+
+def test_an_idea_joins_a_running_campaign(running: tuple[Place, subprocess.Popen[str]]) -> None:
+    place, head = running
+    patch = place.path / "idea.diff"
+    (place.path / "target/values.py").write_text((place.path / "target/values.py").read_text().replace("c=3.0", "c=2.0"))
+    patch.write_text(place.git("diff"))
+    assert place.regatta("propose", "runs/night", "--patch", str(patch), "--description", "mine").returncode == 0
+    head.communicate(timeout=120)
+    assert head.returncode == 0
+    mine = next(row for row in place.rows("runs/night", "candidates") if row["proposer"] == "person")
+    assert mine["status"] == "keep"
+
+
+def test_metrics_are_served_while_it_runs(running: tuple[Place, subprocess.Popen[str]]) -> None:
+    from urllib.request import urlopen
+
+    place, head = running
+    port = place.status("runs/night")["metrics_port"]
+    text = urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5).read().decode()
+    assert "regatta_trials_total" in text
+    head.send_signal(signal.SIGINT)
+    head.communicate(timeout=60)
+
+
+def test_limits_end_a_run_and_resume_extends_it(place: Place) -> None:
+    place.summing_target(sd=0.02)
+    place.config("night", PROPOSALS, limits={"trials": 6})
+    assert place.regatta("run", "night.yaml").returncode == 0
+    status = place.status("runs/night")
+    assert (status["state"], status["stop_reason"]) == ("finished", "trials")
+    assert sum(status["trials"].values()) == 6
+    assert place.regatta("resume", "runs/night", "--set", "limits.trials=1000").returncode == 0
+    all_is_decided_once(place)
+
+
+def test_no_secret_of_the_head_reaches_a_candidate_or_the_run_directory(place: Place) -> None:
+    place.summing_target(sd=0.02)
+    spy = "import os; print(dict(os.environ)); print(open('/proc/self/environ').read())\n"
+    place.config("night", [swap("SD = ", spy + "SD = ", "spies")])
+    environment = {**os.environ, "OPENAI_API_KEY": "sk-very-secret-31337"}
+    assert place.regatta("run", "night.yaml", env=environment).returncode == 0
+    everything = b"".join(path.read_bytes() for path in Path(place.path / "runs").rglob("*") if path.is_file())
+    assert b"31337" not in everything
+    assert b"REGATTA_SEED" in everything, "the spy's own output is there"
+
+
+def test_the_rows_of_a_proposals_file_are_used_once_across_resumes(place: Place) -> None:
+    place.summing_target(sd=0.02)
+    place.config("night", PROPOSALS, limits={"candidates": 4})
+    assert place.regatta("run", "night.yaml").returncode == 0
+    assert place.regatta("resume", "runs/night", "--set", "limits.candidates=100").returncode == 0
+    rows = place.rows("runs/night", "candidates")
+    assert [row["description"] for row in rows] == [p["description"] for p in PROPOSALS]
+    assert json.loads(place.regatta("status", "runs/night", "--json").stdout)["stop_reason"] == "proposals"
