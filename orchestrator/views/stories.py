@@ -66,7 +66,7 @@ def evidence_lines(evidence: Evidence, state: CandidateState, *, minimize: bool)
     if evidence.e_value_needed is not None:
         lines.append(f"A keep needed an e-value of {odds(evidence.e_value_needed)} and it had {odds(evidence.e_value)}")
     else:
-        lines.append(f"Its e-value against “no better” was {odds(evidence.e_value)}")
+        lines.append(f"The evidence against “no better” stood at {odds(evidence.e_value)} to 1 (its e-value)")
     if state is CandidateState.INCONCLUSIVE:
         lines.append("Its trials were used up before that was enough: a near miss, worth another idea")
     return lines

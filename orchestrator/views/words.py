@@ -112,5 +112,5 @@ def comparison(evidence: Evidence, *, minimize: bool, against: str = "the champi
     size = number(abs(evidence.effect), evidence.stderr)
     return (
         f"its mean {mean} is {size} {side} than {against} {number(evidence.reference_mean, evidence.stderr)}, "
-        f"± {number(evidence.stderr, evidence.stderr)}, {samples}: {'better' if good else 'worse'}, as measured"
+        f"± {number(evidence.stderr, evidence.stderr)}, {samples}: {'better' if good else 'worse'}"
     )
