@@ -63,7 +63,10 @@ class Journal:
     def open(cls, path: Path) -> Journal:
         """The existing journal at `path`, to append to. Raises `JournalError`."""
         _must_exist(path)
-        journal = cls(_connect(path), path)
+        try:
+            journal = cls(_connect(path), path)
+        except sqlite3.DatabaseError as error:
+            raise JournalError(f"{path}: is not a journal: {error}") from error
         journal._check_version()
         return journal
 
@@ -71,17 +74,22 @@ class Journal:
     def read_only(cls, path: Path) -> Journal:
         """The existing journal at `path`, also while another process writes it. Raises `JournalError`."""
         _must_exist(path)
-        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None, timeout=30)
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=30)
         journal = cls(connection, path)
         journal._check_version()
         return journal
 
     def append(self, event: Event, at: float) -> Entry:
-        """Remember `event`; it is on disk when this returns."""
-        cursor = self._connection.execute(
-            "INSERT INTO events (at, kind, body) VALUES (?, ?, ?)",
-            (at, type(event).__name__, _ENCODER.encode(event)),
-        )
+        """Remember `event`; it is on disk when this returns. Raises `JournalError`, and then nothing was written."""
+        kind = type(event).__name__
+        try:
+            body = _ENCODER.encode(event)
+            _DECODERS[kind].decode(body)  # JSON has no NaN: what could never be read again must not get in
+            cursor = self._connection.execute("INSERT INTO events (at, kind, body) VALUES (?, ?, ?)", (at, kind, body))
+        except (ValueError, msgspec.DecodeError) as error:
+            raise JournalError(f"{self.path}: {kind} cannot be written: {error}") from error
+        except sqlite3.Error as error:
+            raise JournalError(f"{self.path}: cannot be written: {error}") from error
         assert cursor.lastrowid is not None
         return Entry(cursor.lastrowid, at, event)
 
