@@ -294,6 +294,8 @@ class Campaign:
             timeout_s=config.trial.timeout_s,
             cpus=config.trial.cpus,
             gpus=self.pool.gpus_a_trial,
+            # What is compared at the end, on text that decided nothing: the baseline, and each champion as it was measured.
+            held_out=out.started.purpose is not ev.Purpose.RACE,
             bundle=None if commit == base else self.parts.repository.bundle(commit, base),
         )
         self.pool.submit(out.worker, spec)

@@ -41,10 +41,10 @@ class SubjectData:
     def train_file(self) -> Path:
         return self.folder / "train.bin"
 
-    def validation_rows(self) -> NDArray[np.uint16]:
-        """[rows, seq_len + 1], mapped from the disk."""
-        shape = (int(self.meta["val_rows"]), int(self.meta["seq_len"]) + 1)
-        return np.memmap(self._whole("val.bin", shape[0] * shape[1]), dtype="<u2", mode="r", shape=shape)
+    def rows(self, split: str) -> NDArray[np.uint16]:
+        """The rows of `val` or `test`: [rows, seq_len + 1], mapped from the disk."""
+        shape = (int(self.meta[f"{split}_rows"]), int(self.meta["seq_len"]) + 1)
+        return np.memmap(self._whole(f"{split}.bin", shape[0] * shape[1]), dtype="<u2", mode="r", shape=shape)
 
     def token_bytes(self) -> NDArray[np.uint16]:
         """The UTF-8 length of each token, 0 for special ones."""
@@ -103,7 +103,7 @@ def _read(found: dict[str, Any]) -> SubjectData:
     try:
         meta = json.loads((found["folder"] / "meta.json").read_bytes())
         data = SubjectData(found["folder"], found["sha256"], meta)
-        data.validation_rows()
+        data.rows("val")
         data.token_bytes()
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"the data folder {found['folder']} cannot be read: {error}") from None

@@ -62,6 +62,7 @@ class TrialSpec:
     timeout_s: float  # the whole trial
     cpus: int = 1
     gpus: float = 0.0
+    held_out: bool = False  # score the split that decides nothing too (train runner)
     bundle: bytes | None = None  # git bundle with `commit`, its prerequisites being what the node already has
 
     @property

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from workers.runners.scoring import AnswerError, BitsPerByte, NotFiniteError, Question, read_answer, validation_questions
+from workers.runners.scoring import AnswerError, BitsPerByte, NotFiniteError, Question, read_answer, questions_on
 
 TOKEN_BYTES = np.array([0, 1, 2, 3], dtype=np.uint16)
 ROWS = np.array([[0, 1, 2, 3, 0], [0, 3, 0, 1, 1], [0, 2, 2, 2, 2]], dtype=np.uint16)
@@ -20,7 +20,7 @@ def payload(logprob: list[float], lse: list[float]) -> bytes:
 @pytest.mark.parametrize("tokens_an_ask", [1, 4, 8, 9, 1000])
 def test_every_target_with_bytes_is_asked_once_however_it_is_cut(tokens_an_ask: int) -> None:
     asked = []
-    for question in validation_questions(ROWS, TOKEN_BYTES, tokens_an_ask):
+    for question in questions_on(ROWS, TOKEN_BYTES, tokens_an_ask):
         assert question.tokens.shape[1] == 4
         assert question.tokens.size <= max(4, tokens_an_ask)
         for row, position, token in zip(question.row, question.position, question.token, strict=True):
@@ -35,7 +35,7 @@ def test_every_target_with_bytes_is_asked_once_however_it_is_cut(tokens_an_ask: 
 
 
 def test_numbers_of_questions_are_different_and_their_payload_is_as_the_protocol_says() -> None:
-    questions = list(validation_questions(ROWS, TOKEN_BYTES, 4))
+    questions = list(questions_on(ROWS, TOKEN_BYTES, 4))
     assert [question.number for question in questions] == [0, 1, 2]
     header = questions[0].header()
     assert header == {"type": "ask", "id": 0, "rows": 1, "cols": 4, "count": 3}
@@ -46,7 +46,7 @@ def test_numbers_of_questions_are_different_and_their_payload_is_as_the_protocol
 def test_bits_per_byte_are_those_of_the_definition() -> None:
     total = BitsPerByte(TOKEN_BYTES)
     nats = size = 0.0
-    for question in validation_questions(ROWS, TOKEN_BYTES, 4):
+    for question in questions_on(ROWS, TOKEN_BYTES, 4):
         costs = [0.25 * (1 + i) for i in range(len(question.token))]
         total.add(question, read_answer(question, question.number, payload([2 - cost for cost in costs], [2.0] * len(costs))))
         nats += sum(costs)
@@ -60,7 +60,7 @@ def test_nothing_asked_is_no_number() -> None:
 
 @pytest.fixture
 def question() -> Question:
-    return next(validation_questions(ROWS, TOKEN_BYTES, 4))
+    return next(questions_on(ROWS, TOKEN_BYTES, 4))
 
 
 def test_rounding_is_no_violation_and_more_than_rounding_is(question: Question) -> None:

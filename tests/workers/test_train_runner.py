@@ -50,8 +50,8 @@ def with_load(body: str) -> str:
     return f"import prepare, os, sys, time, math\n\n{TRAINS}def load(state):\n{body}\n\n\n{MAIN}"
 
 
-def expected_bpb(subject: Repository) -> float:
-    """Of the counting model, computed independently from the subject's own formulas."""
+def expected_bpb(subject: Repository, first_row: int = 1000) -> float:
+    """Of the counting model on the rows from `first_row`, computed independently from the subject's own formulas."""
     space: dict[str, object] = {"__name__": "prepare"}
     exec((subject.path / "prepare.py").read_text(), space)
     row, vocabulary, token_bytes = space["row"], space["VOCAB"], space["TOKEN_BYTES"]
@@ -61,7 +61,7 @@ def expected_bpb(subject: Repository) -> float:
         counts[before][after] += 1
     nats = size = 0.0
     for number in range(5):
-        tokens = row(1000 + number)  # type: ignore[operator]
+        tokens = row(first_row + number)  # type: ignore[operator]
         for before, after in itertools.pairwise(tokens):
             nats -= math.log(counts[before][after] / sum(counts[before]))
             size += token_bytes[after]  # type: ignore[index]
@@ -81,6 +81,13 @@ def test_an_honest_subject_is_trained_scored_and_summed_up(machine: Machine, sub
     assert b"warming up" in found.log
     phases = [each.phase for each in seen]
     assert list(dict.fromkeys(phases)) == ["workspace", "prepare", "setup", "train", "score"]
+
+
+def test_the_split_that_decides_nothing_is_scored_where_that_is_asked(machine: Machine, subject: Repository) -> None:
+    found = run_trial(replace(spec_of(subject), held_out=True), machine)
+    assert found.measured["test_bpb"] == pytest.approx(expected_bpb(subject, first_row=2000), rel=1e-5)
+    assert found.measured["val_bpb"] == pytest.approx(expected_bpb(subject), rel=1e-5)
+    assert found.fingerprint == run_trial(spec_of(subject), machine).fingerprint
 
 
 def test_data_are_prepared_once_a_node_and_their_hash_is_in_the_fingerprint(

@@ -1,7 +1,7 @@
 """What a model is asked, whether its answers can be, and what they add up to. Pure: arrays in, arrays and numbers out.
 
 `Question` is the one shape of everything that a subject is asked in the phase `score` (docs/train-protocol.md).
-`validation_questions` builds those that make up val_bpb; `BitsPerByte` adds the answers up, in float64.
+`questions_on` builds those that make up a score in bits per byte; `BitsPerByte` adds the answers up, in float64.
 """
 
 from __future__ import annotations
@@ -82,13 +82,13 @@ def read_answer(question: Question, number: object, payload: bytes) -> Answer:
     return answer
 
 
-def validation_questions(
-    rows: NDArray[np.uint16], token_bytes: NDArray[np.uint16], tokens_an_ask: int
+def questions_on(
+    rows: NDArray[np.uint16], token_bytes: NDArray[np.uint16], tokens_an_ask: int, first_number: int = 0
 ) -> Iterator[Question]:
-    """Every target of the validation rows that has bytes, some rows at a time. `rows`: [n, seq_len + 1]."""
+    """Every target of some rows of text that has bytes, a few rows at a time. `rows`: [n, seq_len + 1]."""
     seq_len = rows.shape[1] - 1
     rows_an_ask = max(1, tokens_an_ask // seq_len)
-    for number, first in enumerate(range(0, len(rows), rows_an_ask)):
+    for number, first in enumerate(range(0, len(rows), rows_an_ask), start=first_number):
         some = np.asarray(rows[first : first + rows_an_ask], dtype=np.int32)
         targets = some[:, 1:]
         row, position = np.nonzero(token_bytes[targets] > 0)

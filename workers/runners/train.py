@@ -117,9 +117,7 @@ def _await_submission(session: Session, subject: Subject, clock: Clock, checkpoi
 def _score(session: Session, plan: TrainPlan, data: SubjectData, device: str, checkpoint: BinaryIO) -> None:
     session.begin("score")
     began = time.monotonic()
-    token_bytes = data.token_bytes()
-    rows = data.validation_rows()
-    sum_up = scoring.BitsPerByte(token_bytes)
+    splits = ("val", "test") if session.spec.held_out else ("val",)
     with session.workspace() as workspace, Subject(session, workspace, "score", plan.script) as subject:
         readable = os.open(f"/proc/self/fd/{checkpoint.fileno()}", os.O_RDONLY)  # from its beginning, not for writing
         try:
@@ -128,15 +126,28 @@ def _score(session: Session, plan: TrainPlan, data: SubjectData, device: str, ch
         finally:
             os.close(readable)
         subject.receive("loaded")
-        rows_done = 0
-        for question in scoring.validation_questions(rows, token_bytes, _TOKENS_AN_ASK[device]):
-            sum_up.add(question, ask(subject, question))
-            rows_done += len(question.tokens)
-            session.tell(Progress(session.spec.trial_id, "score", fraction=rows_done / len(rows)))
+        asked = 0
+        for split in splits:
+            asked += _score_split(session, subject, data, split, _TOKENS_AN_ASK[device], asked)
         subject.end()
     session.measured["scoring_seconds"] = time.monotonic() - began
+
+
+def _score_split(
+    session: Session, subject: Subject, data: SubjectData, split: str, tokens_an_ask: int, first_number: int
+) -> int:
+    """Measure `<split>_bpb`; returns how many questions it took."""
+    token_bytes, rows = data.token_bytes(), data.rows(split)
+    sum_up = scoring.BitsPerByte(token_bytes)
+    rows_done = count = 0
+    for question in scoring.questions_on(rows, token_bytes, tokens_an_ask, first_number):
+        sum_up.add(question, ask(subject, question))
+        rows_done += len(question.tokens)
+        count += 1
+        session.tell(Progress(session.spec.trial_id, "score", fraction=rows_done / len(rows)))
     if sum_up.value is not None:
-        session.measured["val_bpb"] = sum_up.value
+        session.measured[f"{split}_bpb"] = sum_up.value
+    return count
 
 
 def ask(subject: Subject, question: scoring.Question) -> scoring.Answer:

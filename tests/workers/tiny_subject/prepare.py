@@ -24,12 +24,13 @@ def row(number, length=SEQ_LEN + 1):
 def prepare(root, corpus):
     files = {
         "train.bin": array.array("H", [token for number in range(100) for token in row(number)]).tobytes(),
+        "test.bin": array.array("H", [token for number in range(ROWS) for token in row(2000 + number)]).tobytes(),
         "val.bin": array.array("H", [token for number in range(ROWS) for token in row(1000 + number)]).tobytes(),
         "token_bytes.bin": array.array("H", TOKEN_BYTES).tobytes(),
     }
     digest = hashlib.sha256(corpus.encode() + b"".join(files.values())).hexdigest()
     meta = {"format": 1, "corpus": corpus, "sha256": digest, "vocab_size": VOCAB, "bos_id": 0, "seq_len": SEQ_LEN,
-            "train_tokens": 900, "val_rows": ROWS, "test_rows": 0}  # fmt: skip
+            "train_tokens": 900, "val_rows": ROWS, "test_rows": ROWS}  # fmt: skip
     folder = Path(root) / f"tiny-{digest[:12]}"
     if not folder.exists():
         made = Path(f"{folder}.{os.getpid()}")
