@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from workers.runners.scoring import AnswerError, BitsPerByte, NotFiniteError, Question, read_answer, questions_on
+from workers.runners.scoring import AnswerError, BitsPerByte, NotFiniteError, Question, questions_on, read_answer
 
 TOKEN_BYTES = np.array([0, 1, 2, 3], dtype=np.uint16)
 ROWS = np.array([[0, 1, 2, 3, 0], [0, 3, 0, 1, 1], [0, 2, 2, 2, 2]], dtype=np.uint16)
