@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from orchestrator.edits import Edit, EditError
+from orchestrator.edits import Edit
 from orchestrator.run_directory import RunDirectory
 
 
@@ -36,6 +36,6 @@ def read(path: Path) -> PersonsProposal | str:
     """The message in a file of the inbox, or what is wrong with it."""
     try:
         message = msgspec.json.decode(path.read_bytes(), type=PersonsProposal)
-    except (OSError, msgspec.DecodeError, EditError) as error:
+    except (OSError, msgspec.DecodeError, ValueError) as error:  # ValueError: an EditError, or bytes that are not UTF-8
         return f"{path.name} in the inbox was not understood and is dropped: {error}"
     return PersonsProposal(message.description, message.edits, path.stem)

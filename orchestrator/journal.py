@@ -111,7 +111,7 @@ class Journal:
             raise JournalError(f"{self.path}: event {seq} is of the unknown kind {kind!r}; use a newer regatta")
         try:
             return decoder.decode(body)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, ValueError) as error:
             raise JournalError(f"{self.path}: event {seq} ({kind}) is damaged: {error}") from error
 
     def _check_version(self) -> None:

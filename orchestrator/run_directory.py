@@ -8,6 +8,7 @@ head.json       what the running head left on the machine (Ray's processes), for
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -70,10 +71,10 @@ class RunDirectory:
         Raises `RunDirectoryError` when `path` exists and is not an empty folder.
         """
         refuse_existing(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        absent = [folder for folder in path.parents if not folder.exists()]
         draft = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}"
-        draft.mkdir()
         try:
+            draft.mkdir(parents=True)
             run = cls(draft)
             run.trials.mkdir()
             run.inbox.mkdir()
@@ -81,11 +82,13 @@ class RunDirectory:
             if path.is_dir():
                 path.rmdir()
             draft.rename(path)
-        except OSError as error:
+        except BaseException as error:
             shutil.rmtree(draft, ignore_errors=True)
-            raise RunDirectoryError(f"{path}: cannot be made: {error}") from error
-        except BaseException:
-            shutil.rmtree(draft, ignore_errors=True)
+            with contextlib.suppress(OSError):  # not empty: someone else uses it by now
+                for folder in absent:
+                    folder.rmdir()
+            if isinstance(error, OSError):
+                raise RunDirectoryError(f"{path}: cannot be made: {error}") from error
             raise
 
     def trial(self, trial: str) -> Path:

@@ -156,6 +156,7 @@ def tampered(path: Path, kind: str, body: bytes) -> Journal:
         ("Note", b"{", r"event 2 \(Note\) is damaged"),
         ("Note", b'{"text": 5}', r"event 2 \(Note\) is damaged"),
         ("Note", b"\xff\xfe", r"event 2 \(Note\) is damaged"),
+        ("Note", b'{"text": "\xff"}', r"event 2 \(Note\) is damaged"),
         ("Proposed", b'{"candidate":"c","proposer":"p","description":"d","edits":[{"path":"x"}]}', r"event 2 .* is damaged"),
     ],
 )
