@@ -67,11 +67,11 @@ def line_for(event: ev.Event, at: float, ledger: Ledger, *, quiet: bool = False)
     """
     if quiet and (isinstance(event, _TRIAL_EVENTS) or (isinstance(event, ev.TrialEnded) and event.outcome is Outcome.OK)):
         return None
-    told = _told(event, ledger)
-    return None if told is None else f"{clock(at)}  {told[0]:<9}  {told[1]}"
+    words = words_for(event, ledger)
+    return None if words is None else f"{clock(at)}  {words[0]:<9}  {words[1]}"
 
 
-def _told(event: ev.Event, ledger: Ledger) -> tuple[str, str] | None:
+def words_for(event: ev.Event, ledger: Ledger) -> tuple[str, str] | None:
     """The kind of an event, and its words."""
     match event:
         case ev.Proposed() | ev.Admitted() | ev.Rejected() | ev.Conflicted() | ev.CandidateDecided():

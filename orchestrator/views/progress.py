@@ -249,7 +249,7 @@ def _box_around(axes: Any, point: Point) -> Any:
     from matplotlib.transforms import Bbox
 
     x, y = axes.transData.transform((point.x, point.mean))
-    return Bbox.from_extents(x - 6, y - 6, x + 6, y + 6)
+    return Bbox.from_extents(x - 9, y - 9, x + 9, y + 9)
 
 
 def _worth_a_label(picture: Picture) -> list[Point]:
