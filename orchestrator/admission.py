@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from orchestrator.edits import Edit, EditError, apply_edits
+from orchestrator.edits import Edit, EditError, apply_edits, merge_touching
 from orchestrator.events import Admitted, Conflicted, Proposed, Rejected
 from orchestrator.gates import check_duplicate, check_scope, check_syntax, syntax_fingerprint
 from orchestrator.repository import CampaignRepository
@@ -90,7 +90,7 @@ class Admission:
         except EditError:
             pass
         if base is not None and mine is not None and theirs is not None:
-            merged = self.repository.merge_texts(theirs, base, mine)
+            merged = self.repository.merge_texts(theirs, base, mine) or merge_touching(base, mine, theirs)
             if merged is not None:
                 return merged
         if whole_files_stand and mine is not None and edits[-1].whole_file:

@@ -10,16 +10,16 @@ import argparse
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from orchestrator.views.loading import Record
 
 
 class UsageError(Exception):
     """Wrong arguments: exit 2."""
-
-
-class CannotGoOnError(Exception):
-    """Exit 1, with the reason."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,12 +47,14 @@ def _exit_code(error: Exception, debug: bool) -> int:
     from orchestrator.journal import JournalError
     from orchestrator.run_directory import RunDirectoryError
     from orchestrator.target import TargetError
+    from orchestrator.views.log import UnknownTrialError
     from orchestrator.views.show import UnknownCandidateError
 
-    if isinstance(error, (UsageError, ConfigError, TargetError, RunDirectoryError, UnknownCandidateError)):
+    wrong = (UsageError, ConfigError, TargetError, RunDirectoryError, UnknownCandidateError, UnknownTrialError)
+    if isinstance(error, wrong):
         return 2
-    known = ("PoolError", "RepositoryError")
-    if not isinstance(error, (CannotGoOnError, JournalError, OSError)) and type(error).__name__ not in known and not debug:
+    foreseen = ("PoolError", "RepositoryError", "IllegalTransitionError")  # by name: their modules are slow to import
+    if not isinstance(error, (JournalError, OSError)) and type(error).__name__ not in foreseen and not debug:
         print("This is a defect of Regatta; the same command with --debug shows where.", file=sys.stderr)
     return 1
 
@@ -100,13 +102,13 @@ def _print_log_tail(log: Path, lines: int = 15) -> None:
 
 
 def _status(given: argparse.Namespace) -> int:
+    import json
     import time
 
-    from orchestrator.views.status import as_json, as_text, status
+    from orchestrator.views.status import status, status_text
 
-    record = _load(given.run)
-    found = status(record, time.time())
-    print(as_json(found) if given.json else as_text(found))
+    found = status(_load(given.run), time.time())
+    print(json.dumps(found.as_json(), indent=1) if given.json else status_text(found))
     return 0
 
 
@@ -119,11 +121,16 @@ def _watch(given: argparse.Namespace) -> int:
 
 
 def _log(given: argparse.Namespace) -> int:
-    from orchestrator.run_directory import RunDirectory
     from orchestrator.views import log
 
-    run = RunDirectory.existing(given.run)
-    for line in log.trial_lines(run, given.trial, given.follow) if given.trial else log.event_lines(run, given.follow):
+    record = _load(given.run)
+    if given.trial and given.follow:
+        lines = log.follow_trial(record, given.trial)
+    elif given.trial:
+        lines = iter(log.trial_log(record, given.trial).splitlines())
+    else:
+        lines = log.follow(record.run) if given.follow else log.log(record)
+    for line in lines:
         print(line, flush=given.follow)
     return 0
 
@@ -182,13 +189,12 @@ def _prepare(given: argparse.Namespace) -> int:
     script = target.path / "prepare.py"
     if not script.is_file():
         raise UsageError(f"{given.target}: has no prepare.py; nothing has to be prepared")
-    options = [part for name in ("corpus", "data_root") if (part := getattr(given, name)) is not None]
-    flags = ["--" + name.replace("_", "-") for name in ("corpus", "data_root") if getattr(given, name) is not None]
-    pairs = [word for pair in zip(flags, options, strict=True) for word in pair]
-    return subprocess.run([sys.executable, str(script), *pairs], cwd=target.path, check=False).returncode
+    options = {"--corpus": given.corpus, "--data-root": given.data_root}
+    words = [word for flag, value in options.items() if value is not None for word in (flag, value)]
+    return subprocess.run([sys.executable, str(script), *words], cwd=target.path, check=False).returncode
 
 
-def _doctor(given: argparse.Namespace) -> int:
+def _doctor(_given: argparse.Namespace) -> int:
     from orchestrator.doctor import Level, examine
 
     fails = 0
@@ -200,7 +206,7 @@ def _doctor(given: argparse.Namespace) -> int:
     return 1 if fails else 0
 
 
-def _load(path: Path):  # type: ignore[no-untyped-def]
+def _load(path: Path) -> Record:
     from orchestrator.run_directory import RunDirectory
     from orchestrator.views.loading import load
 
@@ -219,7 +225,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=_version())
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
 
-    def verb(name: str, does, text: str) -> argparse.ArgumentParser:  # type: ignore[no-untyped-def]
+    def verb(name: str, does: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
         added = verbs.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         added.set_defaults(verb=does)
         added.add_argument("--debug", action="store_true", help="show the traceback of an error")

@@ -16,7 +16,8 @@ import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from orchestrator.config_text import ConfigError, Dumper, Places, override_one, problems, read_yaml, shown
+from orchestrator.config_text import ConfigError as ConfigError
+from orchestrator.config_text import Dumper, Places, override_one, problems, read_yaml, shown
 
 # ------------------------------------------------------------------------------------------------ the keys
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
+from itertools import pairwise
 
 
 class EditError(ValueError):
@@ -65,6 +67,34 @@ def apply_edit(edit: Edit, text: str | None) -> str | None:
         where = "not found" if found == 0 else f"found {found} times"
         raise EditError(f"{edit.path}: search text {where}, must be found exactly once: {_quote(edit.search)}")
     return text.replace(edit.search, edit.replace)
+
+
+def merge_touching(base: str, mine: str, theirs: str) -> str | None:
+    """Three-way merge by lines in which changes may touch; None where they overlap.
+
+    Git calls changes of two neighbouring lines a conflict. In a file of parameters, one a line, that is the usual case, and
+    whether both changes together are any good is measured anyway.
+    """
+    lines = base.splitlines(keepends=True)
+    hunks = sorted({*_hunks(lines, mine), *_hunks(lines, theirs)})
+    merged: list[str] = []
+    at = 0
+    for start, stop, new in hunks:
+        if start < at:
+            return None
+        merged += lines[at:start]
+        merged += new
+        at = stop
+    if any(a[:2] == b[:2] or (b[0] == b[1] == a[1]) for a, b in pairwise(hunks)):
+        return None  # two changes of one place, or an insertion where the other side has just changed something
+    return "".join(merged + lines[at:])
+
+
+def _hunks(lines: list[str], text: str) -> set[tuple[int, int, tuple[str, ...]]]:
+    """(first line, behind the last line, new lines) of each change from `lines` to `text`."""
+    new = text.splitlines(keepends=True)
+    matcher = SequenceMatcher(None, lines, new, autojunk=False)
+    return {(i, j, tuple(new[k:m])) for tag, i, j, k, m in matcher.get_opcodes() if tag != "equal"}
 
 
 def _quote(text: str, limit: int = 120) -> str:

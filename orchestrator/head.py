@@ -46,7 +46,8 @@ def work(run: RunDirectory, overrides: Sequence[str], say: Say) -> End:
 
 def _work(parts: Parts, say: Say) -> End:
     config, run = parts.config, parts.run
-    metrics = Metrics(parts.ledger, parts.settings)
+    metrics = Metrics(parts.settings.prices)
+    metrics.catch_up(parts.ledger)
     metrics_port, taken = _serve(metrics, config.metrics.port)
     pool = Pool(
         address=config.cluster.address,
@@ -57,9 +58,9 @@ def _work(parts: Parts, say: Say) -> End:
         arrivals=queue.SimpleQueue(),
     )
     write_head_file(run.head_file, pool.temp_dir)
-    campaign = Campaign(parts, pool, [metrics.observe])
+    campaign = Campaign(parts, pool, [lambda event, at: metrics.observe(event, parts.ledger, at)])
     try:
-        with _watching(parts, campaign, metrics_port, say) as on_tick, _signals(campaign):
+        with _watching(parts, campaign, say) as on_tick, _signals(campaign):
             return campaign.run(metrics_port, on_tick, [] if taken is None else [taken])
     finally:
         pool.close()
@@ -77,21 +78,19 @@ def _serve(metrics: Metrics, port: int) -> tuple[int, Note | None]:
 
 
 @contextlib.contextmanager
-def _watching(
-    parts: Parts, campaign: Campaign, metrics_port: int, say: Say
-) -> Iterator[Callable[[float, Mapping[str, Progress]], None]]:
+def _watching(parts: Parts, campaign: Campaign, say: Say) -> Iterator[Callable[[float, Mapping[str, Progress]], None]]:
     """Show the work: a live view on a terminal, else one plain line for each thing worth knowing."""
     if sys.stdout.isatty():
         from orchestrator.views.live import LiveView
 
-        with LiveView(parts.ledger, parts.config, parts.settings, parts.run, metrics_port) as view:
+        with LiveView(parts.ledger, parts.config, parts.run) as view:
             campaign.watch(view.observe)
             yield view.update
         return
     ledger = parts.ledger
 
     def tell(event: Event, at: float) -> None:
-        line = line_for(event, at, ledger)
+        line = line_for(event, at, ledger, quiet=True)
         if line is not None:
             say(line)
 

@@ -137,6 +137,7 @@ class Ledger:
         self.stopped: ev.HeadStopped | None = None  # None while a head runs, or after it was killed
         self.limit: ev.StopReason | None = None
         self.candidates: dict[str, Candidate] = {}
+        self.states: dict[CandidateState, int] = dict.fromkeys(CandidateState, 0)  # how many candidates are in each
         self.pending: dict[str, Candidate] = {}  # those in PENDING, in order of arrival
         self.won: list[str] = []  # in the order they won, until kept or turned down
         self.decided_races: list[ev.Evidence] = []  # of every race that ended with a verdict on the numbers
@@ -245,6 +246,7 @@ class Ledger:
                 raise IllegalTransitionError(f"{event.candidate} was proposed twice")
             candidate = Candidate(event, at)
             self.candidates[candidate.id] = self.pending[candidate.id] = candidate
+            self.states[candidate.state] += 1
             self.proposals_by[event.proposer] = self.proposals_by.get(event.proposer, 0) + 1
             self.proposer_usd += event.usd
             return
@@ -369,6 +371,8 @@ class Ledger:
         if state not in _TRANSITIONS.get(candidate.state, frozenset()):
             history = "; ".join(candidate.history) or "nothing"
             raise IllegalTransitionError(f"{candidate.id} cannot go from {candidate.state} to {state}; before: {history}")
+        self.states[candidate.state] -= 1
+        self.states[state] += 1
         candidate.state = state
         candidate.history.append(f"{state}: {story}")
 

@@ -1,14 +1,13 @@
 """Events to Prometheus: `http://127.0.0.1:<port>/metrics` while a campaign runs, all named `regatta_*`, units included.
 
-Totals are those of the whole campaign: a resumed one gives its journal to `catch_up` before the first new event. What is not
-known has no sample. Nothing here decides; the registry is this object's own, and so is its server, which listens on the
-loopback interface alone.
+Totals are those of the whole campaign: they begin as the ledger has them (`catch_up`), and `observe` adds what happens. The
+histograms are this head's own. What is not known has no sample. Nothing here decides; the registry is this object's own, and
+so is its server, which listens on the loopback interface alone.
 """
 
 from __future__ import annotations
 
 from collections import Counter as Count
-from collections.abc import Iterable
 from threading import Thread
 from wsgiref.simple_server import WSGIServer
 
@@ -16,7 +15,6 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, star
 
 from orchestrator import events as ev
 from orchestrator.events import WorkerState
-from orchestrator.journal import Entry
 from orchestrator.ledger import Ledger
 from orchestrator.tournament import limits
 from orchestrator.tournament.settings import Prices
@@ -58,6 +56,8 @@ class Metrics:
 
     def _make_counts(self) -> None:
         self._trials = self._counter("trials", "Trials that have ended", "outcome")
+        for outcome in Outcome:
+            self._trials.labels(outcome.value)  # every outcome is there from the start, at 0
         self._running = self._gauge("trials_running", "Trials that run now")
         self._durations = Histogram(
             "regatta_trial_duration_seconds",
@@ -83,28 +83,30 @@ class Metrics:
     # -- keeping up
 
     def catch_up(self, ledger: Ledger) -> None:
-        """Begin with what a journal has already added up to. Once, before the first `observe`."""
-        for outcome, count in ledger.outcomes.items():
-            self._trials.labels(outcome.value).inc(count)
+        """Begin with what a journal has already added up to. Once, before the first `observe`.
+
+        Gaps between trials are those of this head alone.
+        """
+        for trial in ledger.trials.values():
+            if trial.ended is not None:
+                self._count_ended(trial.ended, trial.started.gpus)
         for proposer, count in ledger.proposals_by.items():
             self._proposals.labels(proposer).inc(count)
-        self._gpu_seconds.inc(ledger.gpu_seconds)
-        self._energy.inc(ledger.energy_j or 0.0)
-        self._usd.set(limits.usd(ledger, self._prices))
-        self._running_s.set(ledger.running_s())
         self._set_champion(ledger)
+        self._set_workers(ledger)
         self._set_candidates(ledger)
-
-    def catch_up(self, past: Iterable[Entry], objective: str) -> None:
-        """Take in what happened before this head started."""
-        ledger = Ledger(objective)
-        for entry in past:
-            ledger.apply(entry.event, entry.at)
-            self.observe(entry.event, ledger, entry.at)
+        self._set_spent(ledger)
 
     def observe(self, event: ev.Event, ledger: Ledger, at: float | None = None) -> None:
         """Take in an event that `ledger` already holds; `at` is its time (the ledger's last, by default)."""
-        at = at if at is not None else ledger.last_at
+        self._count(event, ledger, at if at is not None else ledger.last_at)
+        if isinstance(event, ev.TrialEnded | ev.ChampionMoved):
+            self._set_champion(ledger)
+        self._set_workers(ledger)
+        self._set_candidates(ledger)
+        self._set_spent(ledger)
+
+    def _count(self, event: ev.Event, ledger: Ledger, at: float | None) -> None:
         match event:
             case ev.HeadStarted():
                 self._free_since.clear()
@@ -116,7 +118,6 @@ class Metrics:
                 self._proposals.labels(event.proposer).inc()
             case _:
                 pass
-        self._set_gauges(event, ledger)
 
     def _started(self, event: ev.TrialStarted | ev.TrialRestarted, at: float | None) -> None:
         since = self._free_since.pop(event.worker, None)
@@ -124,25 +125,16 @@ class Metrics:
             self._gaps.observe(max(0.0, at - since))
 
     def _ended(self, event: ev.TrialEnded, ledger: Ledger, at: float | None) -> None:
-        self._trials.labels(event.outcome.value).inc()
-        self._durations.labels(event.outcome.value).observe(event.wall_s)
-        self._gpu_seconds.inc(event.wall_s * ledger.trials[event.trial].started.gpus)
-        if event.energy_j is not None:
-            self._energy.inc(max(0.0, event.energy_j))
+        self._count_ended(event, ledger.trials[event.trial].started.gpus)
         if at is not None:
             self._free_since[event.worker] = at
 
-    def _set_gauges(self, event: ev.Event, ledger: Ledger) -> None:
-        """Only those that such an event can move."""
-        if isinstance(event, ev.TrialEnded | ev.ChampionMoved):
-            self._set_champion(ledger)
-        if isinstance(event, ev.TrialStarted | ev.TrialRestarted | ev.TrialEnded | ev.WorkerChanged | ev.HeadStarted):
-            self._set_workers(ledger)
-        if isinstance(event, ev.TrialEnded | ev.Proposed):
-            self._usd.set(limits.usd(ledger, self._prices))
-        if isinstance(event, _MOVES_CANDIDATES):
-            self._set_candidates(ledger)
-        self._running_s.set(ledger.running_s())
+    def _count_ended(self, event: ev.TrialEnded, gpus: float) -> None:
+        self._trials.labels(event.outcome.value).inc()
+        self._durations.labels(event.outcome.value).observe(event.wall_s)
+        self._gpu_seconds.inc(event.wall_s * gpus)
+        if event.energy_j is not None:
+            self._energy.inc(max(0.0, event.energy_j))
 
     def _set_candidates(self, ledger: Ledger) -> None:
         for state, count in ledger.states.items():
@@ -175,8 +167,10 @@ class Metrics:
         for state in WorkerState:
             self._workers.labels(state.value).set(states[state])
         self._running.set(len(busy))
-        for outcome in Outcome:
-            self._trials.labels(outcome.value)  # every outcome is there from the start, at 0
+
+    def _set_spent(self, ledger: Ledger) -> None:
+        self._usd.set(limits.usd(ledger, self._prices))
+        self._running_s.set(ledger.running_s())
 
     # -- serving
 

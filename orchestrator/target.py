@@ -6,6 +6,9 @@ that says what was given, what is allowed and what to type.
 
 from __future__ import annotations
 
+import contextlib
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -45,6 +48,10 @@ class Scoping:
     sealed: tuple[str, ...]
 
 
+# Those that make git look at another repository than the one that it is in.
+_LEADING_ELSEWHERE = frozenset(
+    {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX", "GIT_NAMESPACE"}
+)
 SEALED_BY_RUNNER = {"train": ("prepare.py",), "command": ()}
 
 
@@ -61,7 +68,7 @@ def shipped_subjects() -> dict[str, Path]:
 
 def resolve_target(given: str, working_dir: Path, *, must_be_clean: bool = True) -> Target:
     """Find the target that `target.repo` names. Raises `TargetError`."""
-    path = (working_dir / given).expanduser()
+    path = working_dir / (Path.home() / given[2:] if given.startswith("~/") else given)
     if not path.exists():
         subject = shipped_subjects().get(given.rstrip("/"))
         if subject is None:
@@ -70,10 +77,29 @@ def resolve_target(given: str, working_dir: Path, *, must_be_clean: bool = True)
                 f"target.repo: {given}: there is no such folder in {working_dir}; allowed: a git repository, a committed "
                 f"folder in one, or a subject that ships with Regatta ({known})"
             )
-        return _resolve_folder(given, subject, True, must_be_clean)
+        return _resolve(given, subject, True, must_be_clean)
     if not path.is_dir():
         raise TargetError(f"target.repo: {given}: is a file; give the folder that holds it")
-    return _resolve_folder(given, path.resolve(), False, must_be_clean)
+    return _resolve(given, path.resolve(), False, must_be_clean)
+
+
+def _resolve(given: str, path: Path, shipped: bool, must_be_clean: bool) -> Target:
+    try:
+        with _without_git_variables():
+            return _resolve_folder(given, path, shipped, must_be_clean)
+    except git.GitCommandError as error:  # e.g. a repository of another user, which git declines to read
+        said = str(error.stderr).strip().removeprefix("stderr: ").strip("'")
+        raise TargetError(f"target.repo: {given}: git cannot read it: {said}") from error
+
+
+@contextlib.contextmanager
+def _without_git_variables() -> Iterator[None]:
+    """Inside a hook or `git rebase --exec`, variables such as GIT_DIR would lead to that repository."""
+    saved = {name: os.environ.pop(name) for name in list(os.environ) if name in _LEADING_ELSEWHERE}
+    try:
+        yield
+    finally:
+        os.environ.update(saved)
 
 
 def _resolve_folder(given: str, path: Path, shipped: bool, must_be_clean: bool) -> Target:
@@ -90,17 +116,21 @@ def _resolve_folder(given: str, path: Path, shipped: bool, must_be_clean: bool) 
     with repo:
         folder = "" if repo.bare else path.resolve().relative_to(top).as_posix()
         folder = "" if folder == "." else folder
-        if not repo.head.is_valid() and not shipped:
+        if shipped and not (repo.head.is_valid() and _is_committed(repo.head.commit.tree, folder)):
+            return Target(given, None, "", path, None)  # installed somewhere below a repository of another project
+        if not repo.head.is_valid():
             raise TargetError(f"target.repo: {given}: has no commit yet; type: git -C {path} add -A && git -C {path} commit")
         head = repo.head.commit
-        if shipped and not _is_committed(head.tree, folder):
-            return Target(given, None, "", path, None)  # installed somewhere below a repository of another project
+        if not folder and Path(repo.common_dir, "shallow").is_file():
+            raise TargetError(
+                f"target.repo: {given}: is a shallow clone, whose history cannot be continued; type: git -C {path} fetch --unshallow"
+            )
         if folder and not _is_committed(head.tree, folder):
             raise TargetError(
                 f"target.repo: {given}: the folder is not committed in {top}; type: git add {given} && git commit -m base"
             )
         if must_be_clean and not repo.bare:
-            dirty = repo.git.status("--porcelain", "--", str(path)).splitlines()
+            dirty = repo.git.status("--porcelain", "--untracked-files=normal", "--", str(path)).splitlines()
             if dirty:
                 shown = ", ".join(line[3:] for line in dirty[:5]) + (", …" if len(dirty) > 5 else "")
                 raise TargetError(f"target.repo: {given}: has changes that are not committed ({shown}); commit or stash them")
@@ -141,4 +171,6 @@ def scope_of(files_at_base: tuple[str, ...], editable: tuple[str, ...], runner: 
         )
     sealed = tuple(path for path in files_at_base if not whole.matches(path))
     matching = tuple(path for path in files_at_base if whole.matches(path))
+    if not matching:
+        raise TargetError(f"target.editable: {', '.join(editable)} leave no file to edit; name the files, such as train.py")
     return Scoping(chosen, Scope(editable, frozenset(sealed)), matching, sealed)

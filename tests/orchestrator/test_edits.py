@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.edits import Edit, EditError, apply_edit, apply_edits
+from orchestrator.edits import Edit, EditError, apply_edit, apply_edits, merge_touching
 
 FILES = {"train.py": "a = 1\nb = 2\nb = 2\n", "old.py": "x\n"}
 
@@ -69,3 +69,34 @@ def test_an_edit_either_changes_the_one_place_or_refuses(text: str, search: str,
     else:
         with pytest.raises(EditError):
             apply_edit(edit, text)
+
+
+BASE = "a=1\nb=2\nc=3\nd=4\n"
+
+
+def test_changes_of_neighbouring_lines_merge() -> None:
+    assert merge_touching(BASE, "a=1\nb=2\nc=3\nd=9\n", "a=1\nb=2\nc=8\nd=4\n") == "a=1\nb=2\nc=8\nd=9\n"
+
+
+def test_changes_of_the_same_line_do_not_merge() -> None:
+    assert merge_touching(BASE, "a=1\nb=7\nc=3\nd=4\n", "a=1\nb=8\nc=3\nd=4\n") is None
+
+
+def test_the_same_change_on_both_sides_is_one_change() -> None:
+    assert merge_touching(BASE, "a=1\nb=7\nc=3\nd=4\n", "a=1\nb=7\nc=3\nd=5\n") == "a=1\nb=7\nc=3\nd=5\n"
+
+
+def test_two_insertions_at_one_place_do_not_merge() -> None:
+    assert merge_touching(BASE, "a=1\nx\nb=2\nc=3\nd=4\n", "a=1\ny\nb=2\nc=3\nd=4\n") is None
+
+
+def test_a_change_inside_what_the_other_side_deleted_does_not_merge() -> None:
+    assert merge_touching(BASE, "a=1\nd=4\n", "a=1\nb=2\nc=8\nd=4\n") is None
+
+
+@given(st.lists(st.sampled_from("abc"), max_size=6), st.lists(st.sampled_from("abc"), max_size=6))
+def test_a_merge_with_an_unchanged_side_is_the_other_side(old: list[str], new: list[str]) -> None:
+    base, mine = ("".join(f"{x}\n" for x in lines) for lines in (old, new))
+    assert merge_touching(base, mine, base) == mine
+    assert merge_touching(base, base, mine) == mine
+    assert merge_touching(base, mine, mine) == mine
