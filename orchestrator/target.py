@@ -123,7 +123,7 @@ def _resolve_folder(given: str, path: Path, shipped: bool, must_be_clean: bool) 
         head = repo.head.commit
         if not folder and Path(repo.common_dir, "shallow").is_file():
             raise TargetError(
-                f"target.repo: {given}: is a shallow clone, whose history cannot be continued; type: git -C {path} fetch --unshallow"
+                f"target.repo: {given}: is a shallow clone; type: git -C {path} fetch --unshallow"
             )
         if folder and not _is_committed(head.tree, folder):
             raise TargetError(

@@ -43,7 +43,7 @@ def test_nothing_is_at_its_place_before_everything_is(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), OSError("disk")])
 def test_a_failure_half_way_leaves_nothing_behind(tmp_path: Path, error: BaseException) -> None:
-    with pytest.raises((type(error), RunDirectoryError)), RunDirectory.creating(tmp_path / "runs" / "run"):  # noqa: PT012
+    with pytest.raises((type(error), RunDirectoryError)), RunDirectory.creating(tmp_path / "runs" / "run"):
         raise error
     assert list(tmp_path.iterdir()) == []
 
