@@ -41,10 +41,10 @@ _FURTHER = (
 
 
 def export(record: Record, rows: Rows, form: Format) -> Iterator[str]:
-    """The lines, each with its line end."""
+    """The lines, without line ends."""
     if form == "jsonl":
         found = candidate_rows(record) if rows == "candidates" else trial_rows(record.ledger)
-        return (json.dumps(_finite(row), ensure_ascii=False, allow_nan=False) + "\n" for row in found)
+        return (json.dumps(_finite(row), ensure_ascii=False, allow_nan=False) for row in found)
     return _candidates_tsv(record) if rows == "candidates" else _trials_tsv(record.ledger)
 
 
@@ -170,7 +170,7 @@ def _words(names: Iterable[str]) -> str:
 
 
 def _tsv(cells: Iterable[object]) -> str:
-    return "\t".join(map(_cell, cells)) + "\n"
+    return "\t".join(map(_cell, cells))
 
 
 def _cell(value: object) -> str:

@@ -17,7 +17,7 @@ from orchestrator.config import Config, load_config
 from orchestrator.ledger import Ledger
 from orchestrator.run_directory import RunDirectory
 from orchestrator.views.loading import entries
-from orchestrator.views.log import purpose_text, words_for
+from orchestrator.views.log import follow, purpose_text, words_for
 from orchestrator.views.plain import one_line
 from orchestrator.views.standing import Worker, limit_stands, mean_of, provenance, time_left_s, workers_of
 from orchestrator.views.status import count_candidates
@@ -285,7 +285,16 @@ def watch(
     wait: Callable[[float], None] = time.sleep,
     now: Callable[[], float] = time.time,
 ) -> None:
-    """The same view from another process, read from the journal, until nobody runs the campaign any more."""
+    """The same view from another process, read from the journal, until nobody runs the campaign any more; plain lines
+    where there is no terminal."""
+    from rich.console import Console
+
+    console = console or Console()
+    if not console.is_terminal:
+        for line in follow(run, poll_s, wait):
+            console.file.write(f"{line}\n")
+            console.file.flush()
+        return
     config = load_config(run.config)
     ledger = Ledger(config.objective.metric)
     seen = 0

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 from orchestrator.config import Config
 from orchestrator.events import WorkerState
@@ -138,9 +136,3 @@ def time_left_s(ledger: Ledger, config: Config, now: float) -> float | None:
         pace = 1 / 3600 if stand.name == "hours" else stand.spent / ran
         left.append(max(0.0, stand.limit - stand.spent) / pace)
     return min(left, default=None)
-
-
-def champion_steps(ledger: Ledger) -> Iterator[tuple[str, str]]:
-    """(previous, next) commits of the champion branch, oldest first."""
-    commits = [ledger.base, *(move.commit for _, move in ledger.moves)]
-    yield from pairwise(commits)

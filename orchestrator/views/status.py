@@ -134,7 +134,7 @@ def status(record: Record, now: float) -> Status:
 
 def count_candidates(ledger: Ledger) -> dict[str, int]:
     """How many candidates are in which state, by the names of the contract."""
-    by_state = Counter(candidate.state for candidate in ledger.candidates.values())
+    by_state = ledger.states
     return {
         "proposed": len(ledger.candidates),
         "pending": len(ledger.pending),

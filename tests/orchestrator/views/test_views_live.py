@@ -143,4 +143,11 @@ def test_watching_from_another_process_follows_the_journal_until_the_head_lets_g
 
 
 def test_watching_a_run_that_nobody_runs_returns_at_once(run: RunDirectory) -> None:
-    watch(run, Console(file=io.StringIO()), wait=lambda _: pytest.fail("nothing to wait for"))
+    watch(run, Console(file=io.StringIO(), force_terminal=True), wait=lambda _: pytest.fail("nothing to wait for"))
+
+
+def test_watching_without_a_terminal_gives_plain_lines(run: RunDirectory) -> None:
+    file = io.StringIO()
+    watch(run, Console(file=file, width=40))
+    assert "c0001 kept: MATRIX_LR 0.02 → 0.04: val_bpb 1.6000 → 1.5700" in file.getvalue()
+    assert "\x1b" not in file.getvalue()
