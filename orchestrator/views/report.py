@@ -20,7 +20,7 @@ from orchestrator.views.export import status_of
 from orchestrator.views.loading import Record
 from orchestrator.views.plain import one_line, plain
 from orchestrator.views.progress import DARK, LIGHT, draw
-from orchestrator.views.standing import limit_stands, numbers_of
+from orchestrator.views.standing import limit_stands, numbers_of, told_effect
 from orchestrator.views.status import CommitStatus, Status, status
 from orchestrator.views.stories import commit_name, evidence_lines, finals_of, near_misses
 from orchestrator.views.strips import Strip, strip_of
@@ -167,12 +167,11 @@ def _state(standing: Status) -> str:
 
 def _story(record: Record, candidate: Candidate) -> Story:
     ledger, evidence, admitted = record.ledger, candidate.evidence, candidate.admitted
-    numbers = numbers_of(ledger, candidate)
     return Story(
         id=candidate.id,
         description=one_line(candidate.proposed.description),
         proposer=one_line(candidate.proposed.proposer),
-        effect=change(numbers.delta, numbers.delta_stderr),
+        effect=change(*told_effect(ledger, candidate)),
         commit=candidate.commit or "",
         base=commit_name(ledger, candidate.base or ""),
         lines=admitted.diff_lines if admitted is not None else None,

@@ -9,7 +9,7 @@ from orchestrator.ledger import Candidate, Ledger, Trial
 from orchestrator.views.diffs import diff_of
 from orchestrator.views.loading import Record
 from orchestrator.views.plain import one_line
-from orchestrator.views.standing import numbers_of, provenance
+from orchestrator.views.standing import provenance, told_effect
 from orchestrator.views.status import count_candidates
 from orchestrator.views.stories import commit_name, evidence_lines, fate, finals_of, near_misses, samples_text
 from orchestrator.views.words import better, change, duration, number, plural, with_error
@@ -84,8 +84,7 @@ def _commit(ledger: Ledger, commit: str) -> str:
 
 
 def _row(ledger: Ledger, candidate: Candidate) -> str:
-    numbers = numbers_of(ledger, candidate)
-    effect = change(numbers.delta, numbers.delta_stderr)
+    effect = change(*told_effect(ledger, candidate))
     return f"  {candidate.id}  {effect:<22} {one_line(candidate.proposed.description, 100)}"
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from orchestrator.config import Config
 from orchestrator.events import WorkerState
-from orchestrator.ledger import Candidate, Ledger, Trial
+from orchestrator.ledger import Candidate, CandidateState, Ledger, Trial
 from orchestrator.tournament import limits
 from orchestrator.tournament.settings import Prices
 from orchestrator.views.loading import prices_of
@@ -42,6 +42,23 @@ def numbers_of(ledger: Ledger, candidate: Candidate) -> Numbers:
     sd = ledger.book.noise().sd
     both = None if sd is None else sd * math.sqrt(1 / samples.n + 1 / reference.n)
     return Numbers(samples.mean, stderr_so_far, samples.mean - reference.mean, both, samples.n)
+
+
+def told_effect(ledger: Ledger, candidate: Candidate) -> tuple[float | None, float | None]:
+    """The effect that people are told, and its standard error: that of the final where a candidate was kept alone, whose
+    samples were drawn after the choice; else that of its race."""
+    if candidate.state is CandidateState.KEPT:
+        for stack in ledger.stacks.values():
+            decided = stack.decided
+            if (
+                stack.built.candidates == (candidate.id,)
+                and decided is not None
+                and decided.kept
+                and decided.evidence is not None
+            ):
+                return decided.evidence.effect, decided.evidence.stderr
+    numbers = numbers_of(ledger, candidate)
+    return numbers.delta, numbers.delta_stderr
 
 
 def mean_of(ledger: Ledger, commit: str) -> float | None:

@@ -10,7 +10,7 @@ from orchestrator.views.diffs import diff_of
 from orchestrator.views.loading import Record
 from orchestrator.views.plain import one_line
 from orchestrator.views.show import champion_lines
-from orchestrator.views.standing import numbers_of
+from orchestrator.views.standing import told_effect
 from orchestrator.views.status import count_candidates
 from orchestrator.views.words import change, duration, plural
 
@@ -56,8 +56,7 @@ def _kept(record: Record, kept: tuple[str, ...]) -> list[str]:
     lines = [f"kept {len(kept)} of {plural(counts['proposed'], 'candidate')}:"]
     for name in kept:
         candidate = record.ledger.candidates[name]
-        numbers = numbers_of(record.ledger, candidate)
-        effect = change(numbers.delta, numbers.delta_stderr)
+        effect = change(*told_effect(record.ledger, candidate))
         lines.append(f"  {name}  {effect}  {one_line(candidate.proposed.description, 90)}")
         if len(kept) <= EDITS_WITH_DIFF:
             lines += _short_diff(record, candidate)

@@ -8,13 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from views_support import BASE, EventfulRun, commit_id, write_run
+from views_support import BASE, EventfulRun, commit_id, evidence, write_run
 
 from orchestrator import events as ev
 from orchestrator.views.diffs import diff_of
 from orchestrator.views.loading import Record, load
 from orchestrator.views.plain import one_line, plain
 from orchestrator.views.show import UnknownCandidateError, show
+from orchestrator.views.summary import summary
 
 ALL = [f"c{n:04d}" for n in range(1, 10)]
 
@@ -125,3 +126,15 @@ def test_plain_text_keeps_words_and_loses_commands() -> None:
     assert "\x1b" not in plain("\x1b]0;never ended")
     assert one_line("a \n\n b\tc", 4) == "a b…"
     assert one_line("\ud800") == "?"
+
+
+def test_a_winner_that_clashed_with_the_champion_is_not_lost_from_sight(tmp_path: Path) -> None:
+    scripted = EventfulRun(tmp_path / "run")
+    scripted.open()
+    scripted.propose("c0001", "a real gain")
+    scripted.race("c0001", 1.5)
+    scripted.tell(ev.CandidateDecided("c0001", ev.Verdict.WON, "better", evidence(-0.1)))
+    scripted.tell(ev.Conflicted("c0001", commit_id("other"), "the champion has changed the same lines"))
+    record = load(write_run(scripted.path, scripted.told))
+    assert "worth porting" in show(record)
+    assert "worth porting by hand (won their race, then clashed with the champion): c0001" in summary(record)
