@@ -17,10 +17,10 @@ from io import BytesIO
 from pathlib import Path
 
 import git
-from git.objects.fun import tree_to_stream
+from git.objects.fun import tree_entries_from_data
 from gitdb import IStream
 
-from orchestrator.target import Target
+from orchestrator.target import Target, without_git_variables
 
 IDENTITY = git.Actor("Regatta", "regatta@localhost")
 CHAMPION = "refs/heads/champion"
@@ -32,6 +32,10 @@ _ISOLATED = {
     "GIT_NO_REPLACE_OBJECTS": "1",
 }
 _SETTINGS = (f"core.hooksPath={os.devnull}", "gc.auto=0", "protocol.allow=never", "protocol.file.allow=always")
+_FOLDER = 0o040000  # mode of a tree in a tree
+_EMPTY_TREE = bytes.fromhex("4b825dc642cb6eb9a060e54bf8d69288fbee4904")
+# The user's word that a repository of another owner is safe lies in the settings that are off; to have named it is enough.
+_UPLOAD = "--upload-pack=git -c safe.directory=* upload-pack"
 _QUIET = tuple(argument for setting in _SETTINGS for argument in ("-c", setting))
 
 
@@ -52,8 +56,9 @@ class CampaignRepository:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._repo = git.Repo(path)
-        self._repo.git.update_environment(**_ISOLATED)
+        with without_git_variables():
+            self._repo = git.Repo(path)
+        self._repo.git.update_environment(**_ISOLATED, **_here(path.absolute()))
         self._bundle_of = lru_cache(maxsize=256)(self._bundle)
         self._files_of = lru_cache(maxsize=16)(self._files)
 
@@ -66,11 +71,11 @@ class CampaignRepository:
         if target.whole:
             assert target.repository is not None
             assert target.head is not None
-            _git(path, "fetch", "--quiet", "--no-tags", str(target.repository), target.head)
+            _git(path, "fetch", "--quiet", "--no-tags", _UPLOAD, str(target.repository), target.head)
             base = target.head
         elif target.repository is not None:
             assert target.head is not None
-            _git(path, "fetch", "--quiet", "--no-tags", "--depth=1", f"file://{target.repository}", target.head)
+            _git(path, "fetch", "--quiet", "--no-tags", _UPLOAD, "--depth=1", f"file://{target.repository}", target.head)
             tree = _git(path, "rev-parse", f"{target.head}:{target.folder}").strip()
             when = _git(path, "show", "-s", "--format=%ct", target.head).strip()
             base = _root_commit(path, tree, f"Base of the campaign: {target.folder} at {target.head[:12]}\n", when)
@@ -133,7 +138,7 @@ class CampaignRepository:
             done = subprocess.run(
                 ["git", "merge-file", "-p", "-q", *names],
                 capture_output=True,
-                env={**_without_git_variables(), **_ISOLATED},
+                env={**_clean_environment(), **_ISOLATED},
                 check=False,
             )
         return done.stdout.decode("utf-8", "surrogateescape") if done.returncode == 0 else None
@@ -177,24 +182,24 @@ class CampaignRepository:
 
     def commit(self, parent: str, changes: Mapping[str, str | None], message: str, at: float) -> str:
         """A commit on `parent` with these new texts (None: deleted). The same arguments give the same commit."""
-        onto = self._repo.commit(parent)
-        tree = self._tree(onto.tree, changes)
-        return self._commit_tree(tree, onto, message, at)
+        return self._commit_tree(self._tree(self._tree_of(parent), changes), parent, message, at)
 
     def recommit(self, parent: str, like: str, message: str, at: float) -> str:
         """A commit on `parent` with the tree of `like`."""
-        return self._commit_tree(self._repo.commit(like).tree, self._repo.commit(parent), message, at)
+        return self._commit_tree(self._tree_of(like), parent, message, at)
 
-    def _commit_tree(self, tree: git.Tree, parent: git.Commit, message: str, at: float) -> str:
-        when = f"{int(at)} +0000"
-        made = git.Commit.create_from_tree(
-            self._repo, tree, message, [parent], author=IDENTITY, committer=IDENTITY, author_date=when, commit_date=when
-        )
-        return str(made.hexsha)
+    def _tree_of(self, commit: str) -> bytes:
+        return bytes(self._repo.commit(commit).tree.binsha)
 
-    def _tree(self, tree: git.Tree | None, changes: Mapping[str, str | None]) -> git.Tree:
+    def _commit_tree(self, tree: bytes, parent: str, message: str, at: float) -> str:
+        # By hand: GitPython's own would look into the user's settings for an encoding.
+        who = f"{IDENTITY.name} <{IDENTITY.email}> {int(at)} +0000"
+        text = f"tree {tree.hex()}\nparent {parent}\nauthor {who}\ncommitter {who}\n\n{message}"
+        return self._store("commit", text.encode()).hex()
+
+    def _tree(self, tree: bytes | None, changes: Mapping[str, str | None]) -> bytes:
         """A copy of `tree` with `changes` in it; folders that become empty vanish."""
-        entries = {e.name: (e.binsha, e.mode) for e in tree} if tree is not None else {}
+        entries = self._entries(tree) if tree is not None else {}
         below: dict[str, dict[str, str | None]] = {}
         for path, text in changes.items():
             first, _, rest = path.partition("/")
@@ -206,16 +211,17 @@ class CampaignRepository:
                 mode = entries[first][1] if first in entries and entries[first][1] in (0o100644, 0o100755) else 0o100644
                 entries[first] = (self._store("blob", text.encode("utf-8", "surrogateescape")), mode)
         for folder, inside in below.items():
-            old = tree / folder if tree is not None and folder in entries and entries[folder][1] == 0o040000 else None
-            new = self._tree(old, inside)
-            entries.pop(folder, None)
-            if len(new):
-                entries[folder] = (new.binsha, 0o040000)
-        stream = BytesIO()
-        # Git orders a folder as if its name ended in a slash.
-        ordered = sorted(entries.items(), key=lambda e: e[0].encode() + (b"/" if e[1][1] == 0o040000 else b""))
-        tree_to_stream([(sha, mode, name) for name, (sha, mode) in ordered], stream.write)
-        return git.Tree(self._repo, self._store("tree", stream.getvalue()), 0o040000, "")
+            old, mode = entries.pop(folder, (None, _FOLDER))
+            new = self._tree(old if mode == _FOLDER else None, inside)
+            if new != _EMPTY_TREE:
+                entries[folder] = (new, _FOLDER)
+        named = sorted(((os.fsencode(name), sha, mode) for name, (sha, mode) in entries.items()), key=_git_order)
+        return self._store("tree", b"".join(b"%o %s\0%s" % (mode, name, sha) for name, sha, mode in named))
+
+    def _entries(self, tree: bytes) -> dict[str, tuple[bytes, int]]:
+        """Object and mode by name. As they lie there: GitPython's own entries have no names for submodules."""
+        read = tree_entries_from_data(self._repo.odb.stream(tree).read())
+        return {str(name): (bytes(sha), mode) for sha, mode, name in read}
 
     def _store(self, kind: str, data: bytes) -> bytes:
         return bytes(self._repo.odb.store(IStream(kind.encode(), len(data), BytesIO(data))).binsha)
@@ -251,11 +257,17 @@ class CampaignRepository:
         self._repo.close()
 
 
+def _git_order(entry: tuple[bytes, bytes, int]) -> bytes:
+    """Git orders a folder as if its name ended in a slash."""
+    name, _, mode = entry
+    return name + b"/" if mode == _FOLDER else name
+
+
 def _root_commit(path: Path, tree: str, message: str, when: str) -> str:
     dated = {
         f"GIT_{who}_{what}": value
         for who in ("AUTHOR", "COMMITTER")
-        for what, value in (("NAME", str(IDENTITY.name)), ("EMAIL", str(IDENTITY.email)), ("DATE", f"{when} +0000"))
+        for what, value in (("NAME", str(IDENTITY.name)), ("EMAIL", str(IDENTITY.email)), ("DATE", f"@{when} +0000"))
     }
     return _git(path, "commit-tree", tree, "-m", message, env=dated).strip()
 
@@ -277,7 +289,7 @@ def _git_bytes(folder: Path, *arguments: str, env: Mapping[str, str] | None = No
         ["git", "-C", str(folder), *_QUIET, *arguments],
         capture_output=True,
         stdin=subprocess.DEVNULL,
-        env={**_without_git_variables(), **_ISOLATED, **(env or {})},
+        env={**_clean_environment(), **_ISOLATED, **(env or {})},
         check=False,
     )
     if done.returncode != 0:
@@ -286,6 +298,21 @@ def _git_bytes(folder: Path, *arguments: str, env: Mapping[str, str] | None = No
     return done.stdout
 
 
-def _without_git_variables() -> dict[str, str]:
+def _here(path: Path) -> dict[str, str]:
+    """What keeps git in the repository at `path` though the environment leads elsewhere (as inside a hook)."""
+    return {
+        "GIT_DIR": str(path),
+        "GIT_COMMON_DIR": str(path),
+        "GIT_WORK_TREE": str(path),
+        "GIT_OBJECT_DIRECTORY": str(path / "objects"),
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES": "",
+        "GIT_INDEX_FILE": str(path / "index"),
+        "GIT_NAMESPACE": "",
+        "GIT_CONFIG_COUNT": "0",
+        "GIT_CONFIG_PARAMETERS": "",
+    }
+
+
+def _clean_environment() -> dict[str, str]:
     """The environment, less what would point git at another repository (as inside a hook)."""
     return {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}

@@ -85,7 +85,7 @@ def resolve_target(given: str, working_dir: Path, *, must_be_clean: bool = True)
 
 def _resolve(given: str, path: Path, shipped: bool, must_be_clean: bool) -> Target:
     try:
-        with _without_git_variables():
+        with without_git_variables():
             return _resolve_folder(given, path, shipped, must_be_clean)
     except git.GitCommandError as error:  # e.g. a repository of another user, which git declines to read
         said = str(error.stderr).strip().removeprefix("stderr: ").strip("'")
@@ -93,7 +93,7 @@ def _resolve(given: str, path: Path, shipped: bool, must_be_clean: bool) -> Targ
 
 
 @contextlib.contextmanager
-def _without_git_variables() -> Iterator[None]:
+def without_git_variables() -> Iterator[None]:
     """Inside a hook or `git rebase --exec`, variables such as GIT_DIR would lead to that repository."""
     saved = {name: os.environ.pop(name) for name in list(os.environ) if name in _LEADING_ELSEWHERE}
     try:
@@ -116,15 +116,14 @@ def _resolve_folder(given: str, path: Path, shipped: bool, must_be_clean: bool) 
     with repo:
         folder = "" if repo.bare else path.resolve().relative_to(top).as_posix()
         folder = "" if folder == "." else folder
+        repo.git.rev_parse("--git-dir")  # fails where git declines to read what GitPython would take for an empty repository
         if shipped and not (repo.head.is_valid() and _is_committed(repo.head.commit.tree, folder)):
             return Target(given, None, "", path, None)  # installed somewhere below a repository of another project
         if not repo.head.is_valid():
             raise TargetError(f"target.repo: {given}: has no commit yet; type: git -C {path} add -A && git -C {path} commit")
         head = repo.head.commit
         if not folder and Path(repo.common_dir, "shallow").is_file():
-            raise TargetError(
-                f"target.repo: {given}: is a shallow clone; type: git -C {path} fetch --unshallow"
-            )
+            raise TargetError(f"target.repo: {given}: is a shallow clone; type: git -C {path} fetch --unshallow")
         if folder and not _is_committed(head.tree, folder):
             raise TargetError(
                 f"target.repo: {given}: the folder is not committed in {top}; type: git add {given} && git commit -m base"
