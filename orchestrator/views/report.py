@@ -22,7 +22,7 @@ from orchestrator.views.plain import one_line, plain
 from orchestrator.views.progress import DARK, LIGHT, draw
 from orchestrator.views.standing import limit_stands, numbers_of, told_effect
 from orchestrator.views.status import CommitStatus, Status, status
-from orchestrator.views.stories import commit_name, evidence_lines, finals_of, near_misses
+from orchestrator.views.stories import commit_name, evidence_lines, finals_of, near_misses, worth_porting
 from orchestrator.views.strips import Strip, strip_of
 from orchestrator.views.summary import fetch_line
 from orchestrator.views.words import better, change, clock, duration, number
@@ -135,6 +135,7 @@ def _context(record: Record, now: float | None) -> dict[str, Any]:
         "gain": better(standing.champion.mean, standing.baseline.mean, minimize=minimize) if kept else None,
         "noise": number(standing.noise.stddev, standing.noise.stddev),
         "kept": [_story(record, ledger.candidates[name]) for name in reversed(kept)],
+        "winners": [_story(record, candidate) for candidate in worth_porting(ledger)],
         "misses": [_story(record, candidate) for candidate in near_misses(ledger, minimize=minimize)],
         "rest": [_row(ledger, candidate) for candidate in rest[:ROWS_SHOWN]],
         "rest_hidden": max(0, len(rest) - ROWS_SHOWN),

@@ -11,7 +11,7 @@ from orchestrator.views.loading import Record
 from orchestrator.views.plain import one_line
 from orchestrator.views.standing import provenance, told_effect
 from orchestrator.views.status import count_candidates
-from orchestrator.views.stories import commit_name, evidence_lines, fate, finals_of, near_misses, samples_text
+from orchestrator.views.stories import commit_name, evidence_lines, fate, finals_of, near_misses, samples_text, worth_porting
 from orchestrator.views.words import better, change, duration, number, plural, with_error
 
 _NAMES = ("kept", "discarded", "inconclusive", "rejected", "crashed", "violations", "conflicts", "pending")
@@ -49,6 +49,10 @@ def overview(record: Record) -> str:
     kept = ledger.champion.kept if ledger.champion is not None else ()
     lines.append("kept, in this order:" if kept else "nothing was kept")
     lines += [_row(ledger, ledger.candidates[name]) for name in kept]
+    winners = worth_porting(ledger)
+    if winners:
+        lines += ["", "won their race, but clash with the champion (worth porting by hand):"]
+        lines += [_row(ledger, each) for each in winners]
     misses = near_misses(ledger, minimize=record.minimize)
     if misses:
         lines += ["", "near misses (not shown to help, not shown not to):", *(_row(ledger, each) for each in misses)]

@@ -114,3 +114,15 @@ def near_misses(ledger: Ledger, *, minimize: bool, limit: int = 5) -> list[Candi
         and candidate.evidence.effect != 0
     ]
     return sorted(found, key=lambda c: c.evidence.p_null if c.evidence else 1.0)[:limit]
+
+
+def worth_porting(ledger: Ledger) -> list[Candidate]:
+    """Candidates that won their race and then did not fit on the champion as it had become, the strongest first."""
+    found = [
+        candidate
+        for candidate in ledger.candidates.values()
+        if candidate.state is CandidateState.CONFLICT
+        and candidate.evidence is not None
+        and any(step.startswith(f"{CandidateState.WON}:") for step in candidate.history)
+    ]
+    return sorted(found, key=lambda c: c.evidence.p_null if c.evidence else 1.0)

@@ -12,6 +12,7 @@ from orchestrator.views.plain import one_line
 from orchestrator.views.show import champion_lines
 from orchestrator.views.standing import told_effect
 from orchestrator.views.status import count_candidates
+from orchestrator.views.stories import worth_porting
 from orchestrator.views.words import change, duration, plural
 
 DIFF_LINES = 14  # of one edit; more is for `regatta show`
@@ -30,8 +31,16 @@ def summary(record: Record) -> str:
     kept = ledger.champion.kept if ledger.champion is not None else ()
     lines = [f"{record.config.name}: {_ending(record)}", "", *champion_lines(record), ""]
     lines += _kept(record, kept) if kept else [_nothing_kept(ledger)]
+    winners = worth_porting(ledger)
+    if winners:
+        lines.append(f"worth porting by hand (won their race, then clashed with the champion): {_names(winners)}")
     lines += ["", *_next(record, bool(kept))]
     return "\n".join(lines)
+
+
+def _names(candidates: list[Candidate]) -> str:
+    more = f" and {len(candidates) - 6} more" if len(candidates) > 6 else ""
+    return ", ".join(candidate.id for candidate in candidates[:6]) + more
 
 
 def _ending(record: Record) -> str:
