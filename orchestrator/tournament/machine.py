@@ -114,7 +114,8 @@ class Tournament:
         ledger = self.ledger
         if ledger.limit is None or ledger.open_trials:
             return None
-        if ledger.limit in limits.PROPOSING_ENDS and ledger.pending:
+        baseline_is_due = ledger.samples(ledger.base).n < self.settings.baseline_repeats
+        if ledger.limit in limits.PROPOSING_ENDS and (ledger.pending or baseline_is_due):
             return None
         return Finish(ledger.limit)
 
