@@ -7,7 +7,6 @@ anew when it is told to, in place, without a thread. Texts of candidates are dat
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -103,7 +102,7 @@ def _headline(ledger: Ledger, config: Config, now: float) -> Text:
     stopped = ledger.stopped
     state = f"running for {duration(ledger.running_s(now))}" if stopped is None else stopped.state.value
     if ledger.limit is not None and stopped is None:
-        state += f", limit reached ({ledger.limit.value}), finishing what runs"
+        state += f", ending ({ledger.limit.value})"
     way = "↓" if config.objective.direction == "minimize" else "↑"
     sandbox = ledger.head.sandbox if ledger.head is not None else "unknown"
     return _line(
@@ -165,7 +164,9 @@ def _workers(ledger: Ledger, now: float, progress: Mapping[str, Progress], limit
     workers = workers_of(ledger)
     if not workers:
         return [_line(("waiting for workers", "dim"))]
-    order = sorted(workers, key=lambda each: each.trial is None)  # the busy ones first, else as they joined
+    order = sorted(workers, key=lambda each: (len(each.id), each.id))
+    if len(order) > limit:
+        order.sort(key=lambda each: each.trial is None)  # the busy ones first; otherwise nobody moves
     shown = order[:limit]
     devices = {one_line(each.device) for each in workers}
     several = len(devices) > 1 and width >= 90
@@ -236,7 +237,7 @@ class LiveView:
 
         self._ledger, self._config, self._run = ledger, config, run
         self._console = console or Console()
-        self._recent: deque[Happening] = deque(maxlen=RECENT)
+        self._recent: list[Happening] = []
         self._live: Live | None = None
 
     def __enter__(self) -> Self:
@@ -254,11 +255,18 @@ class LiveView:
         """An event that the ledger has just taken in."""
         happening = notable(event, at, self._ledger)
         if happening is not None:
-            self._recent.append(happening)
+            self._remember(happening)
 
     def say(self, text: str, at: float) -> None:
         """A word of this process, among what has happened."""
-        self._recent.append((at, "warning", one_line(text)))
+        self._remember((at, "warning", one_line(text)))
+
+    def _remember(self, happening: Happening) -> None:
+        """The last few; what was kept stays longest."""
+        self._recent.append(happening)
+        if len(self._recent) > RECENT:
+            others = [i for i, each in enumerate(self._recent) if each[1] != "kept"]
+            del self._recent[others[0] if len(others) > RECENT // 2 else 0]
 
     def update(self, now: float, progress: Mapping[str, Progress]) -> None:
         """Draw the campaign as it is at Unix time `now`."""

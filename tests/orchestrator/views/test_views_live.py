@@ -121,6 +121,21 @@ def test_the_view_is_drawn_when_told_and_leaves_the_terminal_clean(record: Recor
     assert "\x1b[?25h" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
+def test_what_was_kept_stays_in_sight_while_lesser_things_happen(record: Record) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=120, height=40)
+    ledger = Ledger("val_bpb")
+    with LiveView(ledger, record.config, record.run, console) as view:
+        for entry in entries(record.run):
+            ledger.apply(entry.event, entry.at)
+            view.observe(entry.event, entry.at)
+        for n in range(20):
+            view.say(f"noise {n}", entry.at)
+        console.file = io.StringIO()
+        view.update(entry.at, {})
+    assert "c0001 kept" in console.file.getvalue()
+    assert "noise 19" in console.file.getvalue()
+
+
 def test_watching_from_another_process_follows_the_journal_until_the_head_lets_go(run: RunDirectory) -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=120, height=40)
     journal = Journal.open(run.journal)
