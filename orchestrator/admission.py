@@ -73,7 +73,9 @@ class Admission:
         for path in dict.fromkeys(edit.path for edit in edits):
             of_path = [edit for edit in edits if edit.path == path]
             base, mine, theirs = (self.repository.read(commit, path) for commit in (old.base, old.commit, onto))
-            texts[path] = mine if theirs == base else self._carried(path, of_path, base, mine, theirs, whole_files_stand)
+            texts[path] = (
+                mine if theirs in (base, mine) else self._carried(path, of_path, base, mine, theirs, whole_files_stand)
+            )
             refusal = check_syntax(path, texts[path] or "")
             if refusal is not None:
                 raise ConflictError(f"{path}: does not compile together with what the champion has gained: {refusal.reason}")
@@ -85,7 +87,7 @@ class Admission:
         self, path: str, edits: list[Edit], base: str | None, mine: str | None, theirs: str | None, whole_files_stand: bool
     ) -> str | None:
         try:
-            if not any(edit.whole_file or edit.delete for edit in edits):
+            if not any(edit.whole_file or edit.delete for edit in edits) and _stand_alike(edits, base or "", theirs or ""):
                 return apply_edits(edits, lambda _: theirs)[path]
         except EditError:
             pass
@@ -102,6 +104,22 @@ class Admission:
         changes = {path: (self.repository.read(base, path), text) for path, text in texts.items()}
         lines = self.repository.diff_lines(base, commit)
         return Admitted(proposed.candidate, commit, base, lines, syntax_fingerprint(changes))
+
+
+def _stand_alike(edits: list[Edit], base: str, theirs: str) -> bool:
+    """False where a search text is by now the middle of a longer word or number: `LR = 0.1` is gone from `LR = 0.15`."""
+    for edit in edits:
+        search, replace = edit.search or "", edit.replace or ""
+        was, now = base.find(search), theirs.find(search)
+        for offset in (0, len(search)):
+            if was >= 0 and now >= 0 and _inside_a_word(theirs, now + offset) and not _inside_a_word(base, was + offset):
+                return False
+        base, theirs = base.replace(search, replace, 1), theirs.replace(search, replace, 1)
+    return True
+
+
+def _inside_a_word(text: str, at: int) -> bool:
+    return 0 < at < len(text) and all(char.isalnum() or char in "_." for char in text[at - 1 : at + 1])
 
 
 def subject_line(text: str) -> str:
