@@ -87,8 +87,8 @@ def _resolve(given: str, path: Path, shipped: bool, must_be_clean: bool) -> Targ
     try:
         with without_git_variables():
             return _resolve_folder(given, path, shipped, must_be_clean)
-    except git.GitCommandError as error:  # e.g. a repository of another user, which git declines to read
-        said = str(error.stderr).strip().removeprefix("stderr: ").strip("'")
+    except git.CommandError as error:  # e.g. a repository of another user, which git declines to read; or there is no git
+        said = error.stderr.strip().removeprefix("stderr: ").strip("'") or " ".join(str(error).split())
         raise TargetError(f"target.repo: {given}: git cannot read it: {said}") from error
 
 
