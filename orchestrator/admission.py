@@ -27,32 +27,63 @@ class Admission:
     repository: CampaignRepository
     scoping: Scoping
 
-    def admit(self, proposed: Proposed, base: str, at: float, seen: Mapping[str, str]) -> Admitted | Rejected:
-        """Pass the gates and become a commit on `base`. `seen`: fingerprints of changes already tried on it, by candidate."""
+    def admit(self, proposed: Proposed, champion: str, at: float, seen: Mapping[str, str]) -> Admitted | Rejected | Conflicted:
+        """Pass the gates and become a commit on the champion.
 
-        def reject(gate: str, reason: str) -> Rejected:
-            return Rejected(proposed.candidate, gate, reason)
+        Edits are applied to the champion as it is now; those that do not fit there, and whole files, are taken as they were
+        written, against `proposed.against`, and carried over. `seen`: fingerprints of changes already tried on the champion.
+        """
+        origin = proposed.against or champion
+        rewrites = any(edit.whole_file or edit.delete for edit in proposed.edits)
+        if origin != champion and rewrites:
+            return self._admit_from(proposed, origin, champion, at, seen)
+        texts = self._texts_on(proposed, champion)
+        if isinstance(texts, Rejected):
+            if origin == champion or texts.gate != "edit":
+                return texts
+            return self._admit_from(proposed, origin, champion, at, seen)
+        return self._refuse_duplicate(proposed, champion, texts, seen) or self._admitted(proposed, champion, texts, at)
 
-        existing = self.repository.files(base)
-        refusal = check_scope(proposed.edits, self.scoping.scope, existing)
+    def _admit_from(
+        self, proposed: Proposed, origin: str, champion: str, at: float, seen: Mapping[str, str]
+    ) -> Admitted | Rejected | Conflicted:
+        """Admit what was written against `origin`, an earlier champion."""
+        texts = self._texts_on(proposed, origin)
+        if isinstance(texts, Rejected):
+            return texts
+        refused = self._refuse_duplicate(proposed, origin, texts, {})
+        if refused is not None:
+            return refused
+        try:
+            carried = self.carried_texts(
+                proposed.edits, self._admitted(proposed, origin, texts, at), champion, whole_files_stand=True
+            )
+        except ConflictError as error:
+            return Conflicted(proposed.candidate, champion, str(error))
+        return self._refuse_duplicate(proposed, champion, carried, seen) or self._admitted(proposed, champion, carried, at)
+
+    def _texts_on(self, proposed: Proposed, base: str) -> Texts | Rejected:
+        """The new texts on `base`, or which gate says no: scope, edit, syntax."""
+        refusal = check_scope(proposed.edits, self.scoping.scope, self.repository.files(base))
         if refusal is not None:
-            return reject(refusal.gate, refusal.reason)
+            return Rejected(proposed.candidate, refusal.gate, refusal.reason)
         for edit in proposed.edits:
             if not self.repository.is_regular(base, edit.path):
-                return reject("scope", f"{edit.path}: is a symbolic link or a submodule")
+                return Rejected(proposed.candidate, "scope", f"{edit.path}: is a symbolic link or a submodule")
         try:
             texts = apply_edits(proposed.edits, lambda path: self.repository.read(base, path))
         except EditError as error:
-            return reject("edit", str(error))
+            return Rejected(proposed.candidate, "edit", str(error))
         for path, text in texts.items():
             refusal = None if text is None else check_syntax(path, text)
             if refusal is not None:
-                return reject(refusal.gate, refusal.reason)
+                return Rejected(proposed.candidate, refusal.gate, refusal.reason)
+        return texts
+
+    def _refuse_duplicate(self, proposed: Proposed, base: str, texts: Texts, seen: Mapping[str, str]) -> Rejected | None:
         changes = {path: (self.repository.read(base, path), text) for path, text in texts.items()}
         refusal = check_duplicate(changes, seen)
-        if refusal is not None:
-            return reject(refusal.gate, refusal.reason)
-        return self._admitted(proposed, base, texts, at)
+        return None if refusal is None else Rejected(proposed.candidate, refusal.gate, refusal.reason)
 
     def carry_over(self, proposed: Proposed, old: Admitted, onto: str, at: float) -> Admitted | Conflicted:
         """The same candidate on another commit, where it has yet to race."""

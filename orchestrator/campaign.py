@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from orchestrator import events as ev
 from orchestrator import inbox
@@ -23,7 +22,7 @@ from orchestrator.events import EndState, WorkerState
 from orchestrator.opening import Parts, candidates_ended_by, tell
 from orchestrator.pool import Failed, Incoming, Joined, Lost, Measured, Peeked, Pool
 from orchestrator.proposers import choose
-from orchestrator.proposers.base import Brief, ProposalError
+from orchestrator.proposers.base import Brief, Proposal, ProposalError
 from orchestrator.repository import CHAMPION, candidate_ref, stack_ref
 from orchestrator.tournament import decisions as do
 from orchestrator.tournament.machine import Tournament
@@ -224,7 +223,10 @@ class Campaign:
             if isinstance(message, str):
                 self._record(ev.Note(message, "warning"))
             elif message.token not in taken:
-                self._propose(PERSON, message.description, message.edits, token=message.token)
+                self._propose(
+                    PERSON,
+                    Proposal(message.description, message.edits, token=message.token, against=message.against),
+                )
             path.unlink()
 
     # -- what is decided
@@ -317,13 +319,13 @@ class Campaign:
         try:
             proposal = self._proposers[name].propose(self._brief(name))
         except ProposalError as error:
-            candidate = self._propose(name, error.description, (), admit=False)
+            candidate = self._propose(name, Proposal(error.description, ()), admit=False)
             self._record(ev.Rejected(candidate, "edit", error.reason))
             return
         if proposal is None:
             self._record(ev.ProposalsEnded(name))
             return
-        self._propose(name, proposal.description, proposal.edits, proposal.parents, token=proposal.token, usd=proposal.usd)
+        self._propose(name, proposal)
 
     def _brief(self, proposer: str) -> Brief:
         champion = self.ledger.champion
@@ -340,21 +342,23 @@ class Campaign:
                 for c in self.ledger.pending.values()
                 if c.proposed.proposer == proposer and c.proposed.token is not None
             ),
+            base=self.ledger.base,
         )
 
-    def _propose(
-        self,
-        proposer: str,
-        description: str,
-        edits: tuple[Any, ...],
-        parents: tuple[str, ...] = (),
-        *,
-        token: str | None = None,
-        usd: float = 0.0,
-        admit: bool = True,
-    ) -> str:
+    def _propose(self, proposer: str, proposal: Proposal, *, admit: bool = True) -> str:
         candidate = f"c{len(self.ledger.candidates) + 1:04d}"
-        self._record(ev.Proposed(candidate, proposer, description, edits, parents, token, usd))
+        self._record(
+            ev.Proposed(
+                candidate,
+                proposer,
+                proposal.description,
+                proposal.edits,
+                proposal.parents,
+                proposal.token,
+                proposal.usd,
+                proposal.against,
+            )
+        )
         if admit:
             self._admit(candidate)
         return candidate

@@ -142,6 +142,7 @@ class Proposed:
     parents: tuple[str, ...] = ()  # candidates that it continues
     token: str | None = None  # the proposer's own handle, given back with the result
     usd: float = 0.0
+    against: str | None = None  # the commit that the edits were written against; None: the champion of that moment
 
 
 @dataclass(frozen=True, slots=True)

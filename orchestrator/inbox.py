@@ -7,7 +7,7 @@ between taking it and removing the file.
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -20,6 +20,7 @@ from orchestrator.run_directory import RunDirectory
 class PersonsProposal:
     description: str
     edits: tuple[Edit, ...]
+    against: str  # the champion that the person looked at
     token: str = ""
 
 
@@ -38,4 +39,4 @@ def read(path: Path) -> PersonsProposal | str:
         message = msgspec.json.decode(path.read_bytes(), type=PersonsProposal)
     except (OSError, msgspec.DecodeError, ValueError) as error:  # ValueError: an EditError, or bytes that are not UTF-8
         return f"{path.name} in the inbox was not understood and is dropped: {error}"
-    return PersonsProposal(message.description, message.edits, path.stem)
+    return replace(message, token=path.stem)

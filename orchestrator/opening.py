@@ -51,7 +51,7 @@ def open_new(config_path: str, overrides: Sequence[str], run_dir: Path | None, w
     """Check everything, then make the run directory: it appears complete or not at all."""
     config = load_config(config_path, overrides)
     target = resolve_target(config.target.repo, working_dir)
-    path = run_dir if run_dir is not None else working_dir / "runs" / config.name
+    path = working_dir / (run_dir if run_dir is not None else Path("runs") / config.name)
     refuse_existing(path)
     config = _with_absolute_paths(config, working_dir)
     made = proposers.build_all(config.proposers, seed=config.seed, working_dir=working_dir)

@@ -14,11 +14,14 @@ import json
 import os
 import shutil
 import socket
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+LOCK_TRIES, LOCK_WAIT_S = 50, 0.02
 
 
 class RunDirectoryError(Exception):
@@ -36,6 +39,11 @@ class Holder:
     @property
     def is_here(self) -> bool:
         return self.host == socket.gethostname()
+
+    @property
+    def is_dead(self) -> bool:
+        """True when that is certain."""
+        return self.is_here and not Path(f"/proc/{self.pid}").exists()
 
 
 class RunDirectory:
@@ -104,21 +112,32 @@ class RunDirectory:
         """Hold this run for the time of the block. Raises `RunDirectoryError`, naming the holder, when it is held."""
         descriptor = os.open(self._lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not self._take(descriptor):
                 holder = self._written_holder()
                 who = f"process {holder.pid} on {holder.host}" if holder else "another process"
                 raise RunDirectoryError(
                     f"{self.path}: is in use by {who}; watch it with `regatta watch {self.path}` "
                     f"or end it with `regatta stop {self.path}`"
-                ) from None
+                )
             os.ftruncate(descriptor, 0)
             os.write(descriptor, json.dumps(asdict(Holder(os.getpid(), socket.gethostname(), now))).encode())
             yield
             os.ftruncate(descriptor, 0)
         finally:
             os.close(descriptor)
+
+    def _take(self, descriptor: int) -> bool:
+        """Take the lock; False when a head has it. A reader that asks for the holder has it for an instant only."""
+        for _ in range(LOCK_TRIES):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            except BlockingIOError:
+                holder = self._written_holder()
+                if holder is not None and not holder.is_dead:
+                    return False
+                time.sleep(LOCK_WAIT_S)
+        return False
 
     def holder(self) -> Holder | None:
         """The process that holds this run now; None when nobody does."""

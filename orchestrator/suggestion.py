@@ -72,4 +72,4 @@ def suggest(record: Record, description: str, edits: tuple[Edit, ...]) -> None:
         raise SuggestionError(str(error)) from error
     finally:
         repository.close()
-    send(record.run, PersonsProposal(description, edits))
+    send(record.run, PersonsProposal(description, edits, champion))

@@ -22,6 +22,7 @@ class Proposal:
     parents: tuple[str, ...] = ()
     token: str | None = None  # handed back in Result: how the proposer recognises its own
     usd: float = 0.0
+    against: str | None = None  # the commit that the edits were written against; None: the champion in the brief
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Brief:
     kept: tuple[str, ...]
     proposed: int  # how many proposals this proposer has given so far, past heads included
     outstanding: tuple[str, ...] = ()  # tokens of those of its proposals whose end it has not heard of yet
+    base: str | None = None  # the commit that the campaign began with
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ forwards once, from where the last proposal ended; it is never held open and nev
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -65,7 +66,7 @@ class ReplayProposer:
             self._offset = self._line = self._given = 0
         for line in self._lines():
             if self._given > brief.proposed:
-                return self._proposal(line)
+                return replace(self._proposal(line), against=brief.base)  # written before there was a champion
         self.exhausted_reason = f"{self._path} is used up"
         return None
 

@@ -11,6 +11,7 @@ from conftest import Place, swap
 
 GOOD = ("good a", "good b", "good c")
 LEAVE_A_CHILD = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(99) # left'])\n"
+WITH_GOOD_C = "SD = {sd}\nVALUES = dict(\n    a=1.0,\n    b=2.0,\n    c=2.0,\n    d=4.0,\n)\n"
 PROPOSALS: list[dict[str, Any]] = [
     swap("a=1.0", "a=0.0", "good a"),
     swap("a=1.0", "a=1.0 + 0.0", "null: the same sum"),
@@ -22,21 +23,23 @@ PROPOSALS: list[dict[str, Any]] = [
     swap("SD = ", "raise SystemExit('no')\nSD = ", "crashes"),
     swap("SD = ", "print('x' * 300_000_000)\nSD = ", "prints 300 MB, and is otherwise null"),
     swap("SD = ", LEAVE_A_CHILD + "SD = ", "leaves a child, and is otherwise null"),
-    swap("a=1.0", "a=float('nan')", "writes NaN"),
-    swap("a=1.0", "a=1.0  # a comment", "no-op: a comment"),
+    swap("d=4.0", "d=float('nan')", "writes NaN"),
+    swap("d=4.0,", "d=4.0,  # a comment", "no-op: a comment"),
     swap("nowhere", "else", "missing search text"),
     swap(".0", ".5", "search text found several times"),
-    swap("a=1.0", "a=(", "syntax error"),
+    swap("d=4.0", "d=(", "syntax error"),
     {"description": "out of scope", "edits": [{"path": "measure.py", "content": "print('METRIC loss=-9')"}]},
     {"description": "leads out", "edits": [{"path": "../measure.py", "content": "1"}]},
     {"description": "malformed"},
-    swap("c=3.0", "c=2.0", "good c"),
+    {"description": "good c", "edits": [{"path": "values.py", "content": WITH_GOOD_C}]},
+    swap("a=1.0", "a=0.9", "clashes with good a"),
 ]
 EXPECTED = {
     "good a": "keep",
     "good b": "keep",
     "good c": "keep",
-    "deletes its workspace": "crash",
+    "deletes its workspace": "discard",  # it had read all that it needed, and changed nothing
+    "clashes with good a": "conflict",
     "hangs": "crash",
     "crashes": "crash",
     "writes NaN": "crash",
@@ -54,7 +57,8 @@ EXPECTED = {
 def night(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Place:
     place = Place(tmp_path_factory.mktemp("night"))
     place.summing_target(sd=request.param)
-    place.config("night", PROPOSALS, trial={"timeout_s": 5.0})
+    proposals = json.loads(json.dumps(PROPOSALS).replace("{sd}", str(request.param)))
+    place.config("night", proposals, trial={"timeout_s": 5.0})
     done = place.regatta("run", "night.yaml")
     assert done.returncode == 0, done.stdout + done.stderr
     return place
@@ -68,9 +72,8 @@ def test_all_good_edits_are_kept_and_no_other(night: Place) -> None:
 def test_every_candidate_ends_with_its_own_status_and_a_reason(night: Place) -> None:
     rows = {row["description"]: row for row in night.rows("runs/night", "candidates")}
     assert len(rows) == len(PROPOSALS)
-    found = {name: rows[name]["status"] for name in EXPECTED if name in rows}
-    malformed = [row for row in rows.values() if "line" in (row["reason"] or "") and row["status"] == "rejected"]
-    assert found | {"malformed": malformed[0]["status"]} == EXPECTED
+    assert {name: rows[name]["status"] for name in EXPECTED} == EXPECTED
+    assert "night.jsonl:18" in rows["malformed"]["reason"]
     assert all(row["reason"] for row in rows.values())
     assert not any(row["status"] == "pending" for row in rows.values())
 
@@ -103,6 +106,7 @@ def test_status_says_what_the_contract_says(night: Place) -> None:
     assert counts["pending"] == 0
     assert counts["kept"] == len(GOOD)
     assert counts["rejected"] == sum(status == "rejected" for status in EXPECTED.values())
+    assert counts["conflicts"] == 1
     assert counts["crashed"] == sum(status == "crash" for status in EXPECTED.values())
     assert sorted(found["champion"]["kept"]) == [
         row["id"] for row in night.rows("runs/night", "candidates") if row["status"] == "keep"
