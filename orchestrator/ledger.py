@@ -57,6 +57,8 @@ _TRANSITIONS: dict[CandidateState, frozenset[CandidateState]] = {
 
 PENDING = frozenset({CandidateState.PROPOSED, CandidateState.WAITING, CandidateState.RACING, CandidateState.WON})
 
+RESTS_AFTER = 3  # trials in a row that the machine failed on one worker
+
 _VERDICT_STATE = {
     ev.Verdict.WON: CandidateState.WON,
     ev.Verdict.DISCARD: CandidateState.DISCARDED,
@@ -148,6 +150,7 @@ class Ledger:
         self.raced_on: dict[str, int] = {}  # candidates that raced against a commit
         self.outcomes: dict[Outcome, int] = dict.fromkeys(Outcome, 0)
         self.infra_in_a_row = 0
+        self.infra_by_worker: dict[str, int] = {}  # in a row
         self.book = SampleBook()
         self.fingerprint: str | None = None
         self.champion: Champion | None = None
@@ -190,8 +193,11 @@ class Ledger:
         return {trial.worker: trial for trial in self.open_trials.values() if not trial.adrift}
 
     def free_workers(self) -> list[str]:
-        busy = self.busy()
-        return [w for w, seen in self.workers.items() if seen.state is ev.WorkerState.IDLE and w not in busy]
+        """Workers that can take a trial. One that its machine keeps failing rests while others work: it would take trial after
+        trial for the fastest of them all."""
+        busy, usable = self.busy(), [w for w, seen in self.workers.items() if seen.state is ev.WorkerState.IDLE]
+        sound = [w for w in usable if self.infra_by_worker.get(w, 0) < RESTS_AFTER]
+        return [w for w in sound or usable if w not in busy]
 
     # -- folding
 
@@ -230,6 +236,7 @@ class Ledger:
         self.workers.clear()
         self.exhausted.clear()
         self.infra_in_a_row = 0
+        self.infra_by_worker.clear()
         for trial in self.open_trials.values():
             trial.adrift = True
 
@@ -319,8 +326,11 @@ class Ledger:
             self.energy_j = (self.energy_j or 0.0) + ended.energy_j
         if ended.outcome is Outcome.INFRA:
             self.infra_in_a_row += 1
+            self.infra_by_worker[trial.worker] = self.infra_by_worker.get(trial.worker, 0) + 1
         elif ended.outcome is not Outcome.CANCELLED:
             self.infra_in_a_row = 0
+            others = {w: n for w, n in self.infra_by_worker.items() if w != trial.worker}
+            self.infra_by_worker = {w: min(n, RESTS_AFTER - 1) for w, n in others.items()}  # who rests may try once more
         if ended.outcome is Outcome.OK:
             value = ended.metric(self.objective)
             if value is None:

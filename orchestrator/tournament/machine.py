@@ -7,7 +7,7 @@ out each decision before it asks for the next, so a decision is never taken twic
 from __future__ import annotations
 
 from orchestrator.events import CandidateDecided, LimitReached
-from orchestrator.ledger import Candidate, CandidateState, Ledger
+from orchestrator.ledger import RESTS_AFTER, Candidate, CandidateState, Ledger
 from orchestrator.tournament import limits
 from orchestrator.tournament.decisions import BuildStack, Decision, Finish, GiveUp, MoveChampion, Propose, RestartTrial
 from orchestrator.tournament.evidence import p_null
@@ -17,7 +17,7 @@ from orchestrator.tournament.schedule import next_trial
 from orchestrator.tournament.settings import Settings
 from workers.trial import Outcome
 
-INFRA_IN_A_ROW = 10  # after so many failures of the machines without one success, a person is needed
+INFRA_IN_A_ROW = 10  # after so many failures of the machines without one success (three on each worker), a person is needed
 
 
 class Tournament:
@@ -48,10 +48,10 @@ class Tournament:
             if ended is not None and ended.outcome in (Outcome.CRASH, Outcome.TIMEOUT, Outcome.VIOLATION):
                 detail = f"the base commit's own trial ended as {ended.outcome}: {ended.reason}"
                 return GiveUp(detail, trial.id)
-        if ledger.infra_in_a_row >= INFRA_IN_A_ROW:
+        if ledger.infra_in_a_row >= max(INFRA_IN_A_ROW, RESTS_AFTER * len(ledger.workers)):
             last = next(t for t in reversed(ledger.trials.values()) if t.ended and t.ended.outcome is Outcome.INFRA)
             reason = last.ended.reason if last.ended else None
-            return GiveUp(f"{INFRA_IN_A_ROW} trials in a row failed by the machine's fault, lastly: {reason}", last.id)
+            return GiveUp(f"{ledger.infra_in_a_row} trials in a row failed by the machine's fault, lastly: {reason}", last.id)
         return None
 
     def _hand_out_again(self) -> RestartTrial | None:

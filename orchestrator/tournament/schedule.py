@@ -48,8 +48,11 @@ def next_trial(ledger: Ledger, settings: Settings, promise: Promise) -> StartTri
     if choice is None or isinstance(choice, Reapply):
         return choice
     purpose, commit, candidates, stack = choice
+    worker = _pick_worker(ledger, free, commit)
+    if worker is None:
+        return None
     seed = _seed(ledger, settings, purpose, commit, stack or (candidates[0] if candidates else ""))
-    return StartTrial(_pick_worker(ledger, free, commit), purpose, commit, candidates, seed, stack)
+    return StartTrial(worker, purpose, commit, candidates, seed, stack)
 
 
 def _baseline(ledger: Ledger, settings: Settings) -> _Choice | None:
@@ -121,10 +124,11 @@ def _running(ledger: Ledger, commit: str) -> int:
     return sum(trial.started.commit == commit for trial in ledger.open_trials.values())
 
 
-def _pick_worker(ledger: Ledger, free: list[str], commit: str) -> str:
-    """A free worker, and not one on which the machine already failed this commit where another is free."""
+def _pick_worker(ledger: Ledger, free: list[str], commit: str) -> str | None:
+    """A free worker; not one whose machine already failed this commit while another works on something else: None, to wait."""
     failed = {trial.worker for trial in ledger.trials_of.get(commit, []) if outcome_of(trial) is Outcome.INFRA}
-    return next((worker for worker in free if worker not in failed), free[0])
+    elsewhere = next((worker for worker in free if worker not in failed), None)
+    return elsewhere or (None if ledger.busy().keys() - failed else free[0])
 
 
 def _seed(ledger: Ledger, settings: Settings, purpose: Purpose, commit: str, subject: str) -> int:

@@ -38,6 +38,7 @@ def settings(**changes: object) -> Settings:
 class ResumableCampaign(VirtualCampaign):
     answer: Answer = nothing_special
     base_value: float = 1.0
+    trial_s_of: Callable[[str], float] | None = None  # by worker, instead of `trial_s`
 
     def __post_init__(self) -> None:
         self.decisions: list[do.Decision] = []
@@ -89,8 +90,12 @@ class ResumableCampaign(VirtualCampaign):
             attempt = self.ledger.open_trials[decision.trial].attempt + 1
             self.tell(ev.TrialRestarted(decision.trial, attempt, decision.worker))
             heapq.heappush(self.ends, (self.now + self.trial_s, len(self.ledger.trials), decision.trial))
-        else:
-            super()._carry_out(decision)
+            return
+        super()._carry_out(decision)
+        if isinstance(decision, do.StartTrial) and self.trial_s_of is not None:
+            name = f"t{len(self.ledger.trials):06d}"
+            self.ends = [(self.now + self.trial_s_of(decision.worker) if n == name else at, i, n) for at, i, n in self.ends]
+            heapq.heapify(self.ends)
 
     def _end_next_trial(self) -> None:
         self.now, _, name = heapq.heappop(self.ends)

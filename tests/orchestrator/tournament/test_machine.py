@@ -222,6 +222,33 @@ def test_ten_failures_of_the_machines_in_a_row_are_the_end() -> None:
     assert len(campaign.ledger.trials) == 10
 
 
+@pytest.mark.parametrize("broken", [1, 2])
+def test_workers_that_fail_at_once_take_no_trials_from_those_that_work(broken: int) -> None:
+    # A broken node fails in an instant and is free again long before a sound one has measured anything.
+    def answer(content: tuple[str, ...], started: ev.TrialStarted) -> Outcome | dict[str, float]:
+        return Outcome.INFRA if int(started.worker[1:]) < broken else {}
+
+    effects = [-1.0] * 4
+    campaign = ResumableCampaign(settings(), effects, silent, workers=4, answer=answer)
+    campaign.trial_s_of = lambda worker: 1e-3 if int(worker[1:]) < broken else 300.0
+    campaign.run()
+    assert campaign.finished == do.Finish(StopReason.PROPOSALS)
+    assert set(campaign.kept) == {"c0001", "c0002", "c0003", "c0004"}
+    outcomes = campaign.ledger.outcomes
+    assert outcomes[Outcome.INFRA] <= 3 * broken + broken * outcomes[Outcome.OK]
+
+
+def test_a_worker_that_was_failing_is_tried_again_when_others_work() -> None:
+    def answer(content: tuple[str, ...], started: ev.TrialStarted) -> Outcome | dict[str, float]:
+        mended["failures"] -= started.worker == "w0"
+        return Outcome.INFRA if started.worker == "w0" and mended["failures"] >= 0 else {}
+
+    mended = {"failures": 4}
+    campaign = ResumableCampaign(settings(), [0.0] * 12, normal(SD), workers=2, answer=answer).run()
+    ended_well = [t for t in campaign.ledger.trials.values() if t.ended and t.ended.outcome is Outcome.OK]
+    assert sum(trial.worker == "w0" for trial in ended_well) > 5
+
+
 def test_one_success_starts_the_count_of_the_machines_failures_anew() -> None:
     def answer(content: tuple[str, ...], started: ev.TrialStarted) -> Outcome | dict[str, float]:
         calls.append(started.seed)

@@ -55,7 +55,7 @@ def test_a_crash_ends_a_race_while_another_trial_still_runs() -> None:
 
 def test_nothing_is_decided_by_numbers_while_a_trial_of_the_race_runs() -> None:
     story, commit = begun()
-    story.measure(commit, 0.5, names=("c0001",))
+    story.measure(commit, 0.5, 0.5, names=("c0001",))
     assert decided(story).verdict is Verdict.WON
     story.start(commit, "c0001")
     assert verdict(story) is None
@@ -83,13 +83,19 @@ def test_wasted_trials_do_not_use_up_the_repeats() -> None:
 
 def test_a_clear_gain_wins_and_says_by_how_much() -> None:
     story, commit = begun()
-    story.measure(commit, 0.9, names=("c0001",))
+    story.measure(commit, 0.9, 0.9, names=("c0001",))
     found = decided(story)
     assert found.verdict is Verdict.WON
     assert found.reason.startswith("better: -0.1 ±")
     assert found.evidence is not None
     assert found.evidence.effect == pytest.approx(-0.1)
-    assert (found.evidence.samples, found.evidence.reference_samples) == (1, 4)
+    assert (found.evidence.samples, found.evidence.reference_samples) == (2, 4)
+
+
+def test_one_sample_wins_no_race_however_good_it_is() -> None:
+    story, commit = begun()
+    story.measure(commit, 0.1, names=("c0001",))
+    assert verdict(story) is None
 
 
 def test_a_clear_loss_is_discarded_after_one_sample() -> None:
@@ -100,7 +106,7 @@ def test_a_clear_loss_is_discarded_after_one_sample() -> None:
 
 def test_what_is_large_is_a_gain_where_the_metric_is_maximised() -> None:
     story, commit = begun()
-    story.measure(commit, 1.1, names=("c0001",))
+    story.measure(commit, 1.1, 1.1, names=("c0001",))
     assert decided(story, settings(minimize=False)).verdict is Verdict.WON
 
 
@@ -124,7 +130,7 @@ def test_nothing_is_decided_before_the_noise_is_known() -> None:
 
 def test_the_first_keep_needs_the_e_value_of_the_whole_campaign() -> None:
     story, commit = begun()
-    story.measure(commit, 0.9, names=("c0001",))
+    story.measure(commit, 0.9, 0.9, names=("c0001",))
     evidence = decided(story, settings(planned_candidates=100, false_keep_rate=0.05)).evidence
     assert evidence is not None
     assert evidence.e_value_needed == pytest.approx(100 / 0.05)
@@ -133,11 +139,11 @@ def test_the_first_keep_needs_the_e_value_of_the_whole_campaign() -> None:
 def test_every_keep_of_the_provable_rule_makes_the_next_one_cheaper() -> None:
     story, commit = begun()
     told = settings(rule="provable", planned_candidates=100)
-    story.measure(commit, 0.5, names=("c0001",))
+    story.measure(commit, 0.5, 0.5, names=("c0001",))
     first = decided(story, told)
     story.tell(first)
     second = story.candidate("c0002")
-    story.measure(second, 0.5, names=("c0002",))
+    story.measure(second, 0.5, 0.5, names=("c0002",))
     found = judge_race(story.ledger, story.ledger.candidates["c0002"], EffectPrior.start(), told)
     assert found is not None
     assert found.evidence is not None
@@ -158,7 +164,8 @@ def with_energy(beside: float | None, own: float | None) -> Story:
         metrics = {} if beside is None else {"energy_mj": beside}
         story.end(story.start(BASE), value, **metrics)
     commit = story.candidate("c0001")
-    story.end(story.start(commit, "c0001"), 0.5, **({} if own is None else {"energy_mj": own}))
+    for _ in range(2):
+        story.end(story.start(commit, "c0001"), 0.5, **({} if own is None else {"energy_mj": own}))
     return story
 
 

@@ -121,6 +121,30 @@ def test_what_the_machine_failed_is_tried_on_another_worker() -> None:
     assert race(story).worker == "w1"
 
 
+def test_what_the_machine_failed_waits_for_another_worker_that_is_busy() -> None:
+    story = Story(workers=2)
+    story.start(BASE, purpose=Purpose.BASELINE, worker="w1")
+    story.end(story.start(BASE, purpose=Purpose.BASELINE, worker="w0"), outcome=Outcome.INFRA)
+    assert ask(story) is None
+
+
+def test_on_a_single_worker_what_the_machine_failed_is_tried_there_again() -> None:
+    story = Story()
+    story.end(story.start(BASE, purpose=Purpose.BASELINE), outcome=Outcome.INFRA)
+    assert race(story).worker == "w0"
+
+
+def test_a_worker_that_failed_three_times_rests_while_another_works() -> None:
+    story = Story(workers=2)
+    for n in range(3):
+        story.end(story.start(f"x{n}", worker="w0"), outcome=Outcome.INFRA)
+    story.start(BASE, purpose=Purpose.BASELINE, worker="w1")
+    assert ask(story) is None
+    story.end("t000004", 1.0)
+    story.start(BASE, purpose=Purpose.BASELINE, worker="w1")
+    assert race(story).worker == "w0"  # may try once more: others work
+
+
 def test_with_one_candidate_left_every_worker_measures_it() -> None:
     story = Story(workers=8)
     story.baseline(1, 1, 1, 1)
