@@ -20,7 +20,7 @@ from orchestrator.run_directory import RunDirectory
 class PersonsProposal:
     description: str
     edits: tuple[Edit, ...]
-    against: str  # the champion that the person looked at
+    against: str | None = None  # the champion that the person looked at
     token: str = ""
 
 
