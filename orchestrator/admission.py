@@ -34,8 +34,7 @@ class Admission:
         written, against `proposed.against`, and carried over. `seen`: fingerprints of changes already tried on the champion.
         """
         origin = proposed.against or champion
-        rewrites = any(edit.whole_file or edit.delete for edit in proposed.edits)
-        if origin != champion and rewrites:
+        if origin != champion and not self._fits_as_written(proposed.edits, origin, champion):
             return self._admit_from(proposed, origin, champion, at, seen)
         texts = self._texts_on(proposed, champion)
         if isinstance(texts, Rejected):
@@ -43,6 +42,14 @@ class Admission:
                 return texts
             return self._admit_from(proposed, origin, champion, at, seen)
         return self._refuse_duplicate(proposed, champion, texts, seen) or self._admitted(proposed, champion, texts, at)
+
+    def _fits_as_written(self, edits: tuple[Edit, ...], origin: str, champion: str) -> bool:
+        """False for whole files and deletions, and for a search text that stands for something else on the champion."""
+        if any(edit.whole_file or edit.delete for edit in edits):
+            return False
+        paths = dict.fromkeys(edit.path for edit in edits)
+        was, now = ({path: self.repository.read(commit, path) or "" for path in paths} for commit in (origin, champion))
+        return all(_stand_alike([edit for edit in edits if edit.path == path], was[path], now[path]) for path in paths)
 
     def _admit_from(
         self, proposed: Proposed, origin: str, champion: str, at: float, seen: Mapping[str, str]

@@ -133,6 +133,41 @@ def test_a_long_description_becomes_a_short_subject() -> None:
     assert subject_line("\ud800\n\t ") == ""
 
 
+# -- written against an earlier champion
+
+
+def written_earlier(place: Place, champion: dict[str, str | None], *edits: Edit) -> Admitted | Rejected | Conflicted:
+    """A proposal that was written against the base and arrives when the champion has moved."""
+    proposed = Proposed("c0001", "replay", "an idea", edits, against=place.base)
+    return place.admission.admit(proposed, place.champion(champion), AT, {})
+
+
+def test_an_earlier_idea_is_admitted_on_the_champion_as_it_is(place: Place) -> None:
+    edit = Edit("train.py", search="LINE_3 = 3\n", replace="LINE_3 = 30\n")
+    found = written_earlier(place, {"train.py": line(4, "LINE_4 = 40")}, edit)
+    assert isinstance(found, Admitted)
+    text = place.repository.read(found.commit, "train.py")
+    assert text == line(4, "LINE_4 = 40").replace("LINE_3 = 3\n", "LINE_3 = 30\n")
+
+
+def test_an_earlier_whole_file_does_not_undo_what_the_champion_gained_elsewhere(place: Place) -> None:
+    found = written_earlier(place, {"train.py": line(2, "LINE_2 = 20")}, Edit("train.py", content=line(9, "LINE_9 = 90")))
+    assert isinstance(found, Admitted)
+    text = place.repository.read(found.commit, "train.py")
+    assert text == line(2, "LINE_2 = 20").replace("LINE_9 = 9\n", "LINE_9 = 90\n")
+
+
+def test_an_earlier_idea_for_a_line_that_has_changed_is_a_conflict_and_not_a_third_value(place: Place) -> None:
+    edit = Edit("train.py", search="LINE_3 = 3", replace="LINE_3 = 31")
+    assert isinstance(written_earlier(place, {"train.py": line(3, "LINE_3 = 35")}, edit), Conflicted)
+
+
+def test_an_earlier_idea_that_never_fitted_is_refused_by_its_gate(place: Place) -> None:
+    found = written_earlier(place, {"train.py": line(3, "LINE_3 = 35")}, Edit("train.py", search="nowhere", replace="x"))
+    assert isinstance(found, Rejected)
+    assert found.gate == "edit"
+
+
 # -- carrying over
 
 

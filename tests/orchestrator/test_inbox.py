@@ -22,9 +22,9 @@ def run(tmp_path: Path) -> RunDirectory:
 
 def test_a_proposal_arrives_as_it_was_sent_with_its_token(run: RunDirectory) -> None:
     edits = (Edit("a.py", search="x", replace="y"), Edit("b.py", content="ü\r\n"), Edit("c.py", delete=True))
-    path = inbox.send(run, PersonsProposal("an idea", edits))
+    path = inbox.send(run, PersonsProposal("an idea", edits, "a1b2"))
     assert run.messages() == [path]
-    assert inbox.read(path) == PersonsProposal("an idea", edits, path.stem)
+    assert inbox.read(path) == PersonsProposal("an idea", edits, "a1b2", path.stem)
 
 
 def test_a_message_that_is_still_being_written_is_not_there_yet(run: RunDirectory) -> None:
@@ -33,14 +33,14 @@ def test_a_message_that_is_still_being_written_is_not_there_yet(run: RunDirector
 
 
 def test_messages_come_oldest_first(run: RunDirectory) -> None:
-    sent = [inbox.send(run, PersonsProposal(str(number), ())) for number in range(4)]
+    sent = [inbox.send(run, PersonsProposal(str(number), (), "a1b2")) for number in range(4)]
     for age, path in enumerate(reversed(sent)):
         os.utime(path, ns=(0, age))
     assert run.messages() == sent[::-1]
 
 
 def test_two_proposals_never_share_a_token(run: RunDirectory) -> None:
-    proposal = PersonsProposal("same", (Edit("a", content=""),))
+    proposal = PersonsProposal("same", (Edit("a", content=""),), "a1b2")
     assert inbox.send(run, proposal).stem != inbox.send(run, proposal).stem
 
 
@@ -70,11 +70,11 @@ def test_a_run_without_an_inbox_has_no_messages(run: RunDirectory) -> None:
 
 def test_a_proposal_can_be_left_where_the_inbox_is_gone(run: RunDirectory) -> None:
     run.inbox.rmdir()
-    inbox.send(run, PersonsProposal("an idea", ()))
+    inbox.send(run, PersonsProposal("an idea", (), "a1b2"))
     assert len(run.messages()) == 1
 
 
 def test_text_that_is_not_unicode_leaves_no_message(run: RunDirectory) -> None:
     with pytest.raises(ValueError, match="surrogates"):
-        inbox.send(run, PersonsProposal("an idea", (Edit("a.py", content="caf\udce9"),)))
+        inbox.send(run, PersonsProposal("an idea", (Edit("a.py", content="caf\udce9"),), "a1b2"))
     assert run.messages() == []
