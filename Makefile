@@ -6,6 +6,7 @@ TORCH_REQUIREMENTS ?= requirements/cpu.txt
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.regatta-setup
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: setup demo test lint bench clean
 
@@ -13,14 +14,15 @@ setup: $(STAMP)
 
 # torch first and by exact version: an open range would fetch gigabytes of CUDA where there is no GPU.
 $(STAMP): pyproject.toml $(wildcard requirements/*.txt)
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	test -z "$(TORCH_REQUIREMENTS)" || $(BIN)/python -m pip install --quiet --disable-pip-version-check -r $(TORCH_REQUIREMENTS)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	touch $(STAMP)
+	@echo "setting up $(VENV): a few minutes, once"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -z "$(TORCH_REQUIREMENTS)" || $(PIP) -r $(TORCH_REQUIREMENTS)
+	@$(PIP) --editable '.[dev]'
+	@touch $(STAMP)
 
 demo: setup
-	$(BIN)/regatta prepare nanotrain
-	rm -rf runs/demo
+	@$(BIN)/regatta prepare nanotrain
+	@rm -rf runs/demo
 	$(BIN)/regatta run configs/laptop.yaml --run-dir runs/demo
 
 test: setup

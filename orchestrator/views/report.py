@@ -21,7 +21,7 @@ from orchestrator.views.loading import Record
 from orchestrator.views.plain import one_line, plain
 from orchestrator.views.progress import DARK, LIGHT, draw
 from orchestrator.views.standing import limit_stands, numbers_of, told_effect
-from orchestrator.views.status import CommitStatus, Status, status
+from orchestrator.views.status import CommitStatus, Status, held_out_text, status
 from orchestrator.views.stories import commit_name, evidence_lines, finals_of, near_misses, worth_porting
 from orchestrator.views.strips import Strip, strip_of
 from orchestrator.views.summary import fetch_line
@@ -133,6 +133,7 @@ def _context(record: Record, now: float | None) -> dict[str, Any]:
         "champion": _headline(standing.champion),
         "baseline": _headline(standing.baseline),
         "gain": better(standing.champion.mean, standing.baseline.mean, minimize=minimize) if kept else None,
+        "held_out": held_out_text(standing.held_out) if standing.held_out is not None else None,
         "noise": number(standing.noise.stddev, standing.noise.stddev),
         "kept": [_story(record, ledger.candidates[name]) for name in reversed(kept)],
         "winners": [_story(record, candidate) for candidate in worth_porting(ledger)],

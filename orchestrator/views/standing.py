@@ -61,6 +61,37 @@ def told_effect(ledger: Ledger, candidate: Candidate) -> tuple[float | None, flo
     return numbers.delta, numbers.delta_stderr
 
 
+HELD_OUT_METRIC = "test_bpb"  # as the train runner names it
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """What baseline and champion score on the split that decided nothing. None is unknown."""
+
+    metric: str
+    baseline: float | None
+    champion: float | None
+
+
+def held_out(ledger: Ledger) -> HeldOut | None:
+    """None where no such split was scored."""
+    if ledger.opened is None or ledger.champion is None:
+        return None
+    baseline = _mean_held_out(ledger, ledger.base)
+    if baseline is None:
+        return None
+    commits = [ledger.champion.commit]
+    if ledger.moves:  # its trials as a stack: the same tree
+        commits.append(ledger.stacks[ledger.moves[-1][1].stack].built.commit)
+    return HeldOut(HELD_OUT_METRIC, baseline, _mean_held_out(ledger, *commits))
+
+
+def _mean_held_out(ledger: Ledger, *commits: str) -> float | None:
+    ended = [t.ended for commit in commits for t in ledger.trials_of.get(commit, []) if t.ended is not None]
+    found = [each.measured[HELD_OUT_METRIC] for each in ended if HELD_OUT_METRIC in each.measured]
+    return sum(found) / len(found) if found else None
+
+
 def mean_of(ledger: Ledger, commit: str) -> float | None:
     samples = ledger.samples(commit)
     return samples.mean if samples.n else None

@@ -15,7 +15,7 @@ from orchestrator.ledger import CandidateState, Ledger
 from orchestrator.tournament import limits
 from orchestrator.views.loading import Record, prices_of
 from orchestrator.views.plain import one_line
-from orchestrator.views.standing import limit_stands, mean_of, provenance, time_left_s, workers_of
+from orchestrator.views.standing import HeldOut, held_out, limit_stands, mean_of, provenance, time_left_s, workers_of
 from orchestrator.views.words import better, duration, number, plural, with_error
 from workers.trial import Outcome
 
@@ -76,6 +76,7 @@ class Status:
     metrics_port: int | None  # where the running head serves its metrics
     baseline: CommitStatus
     champion: ChampionStatus
+    held_out: HeldOut | None  # on the split that decided nothing
     noise: NoiseStatus
     candidates: dict[str, int]
     trials: dict[str, int]
@@ -114,6 +115,7 @@ def status(record: Record, now: float) -> Status:
         metrics_port=head.metrics_port if head is not None else None,
         baseline=_commit(ledger, ledger.base),
         champion=_champion(ledger),
+        held_out=held_out(ledger),
         noise=NoiseStatus(noise.sd, noise.repeats),
         candidates=count_candidates(ledger),
         trials={outcome.value: ledger.outcomes[outcome] for outcome in Outcome},
@@ -175,6 +177,7 @@ def status_text(status: Status) -> str:
         ("objective", f"{status.objective.metric}, {status.objective.direction}; {_who_measured(status)}"),
         ("champion", _champion_text(status)),
         ("baseline", _commit_text(status.baseline)),
+        *([("held out", held_out_text(status.held_out))] if status.held_out is not None else []),
         ("noise", _noise_text(status)),
         ("candidates", _counts(status.candidates)),
         ("trials", _trials_text(status)),
@@ -193,6 +196,11 @@ def status_text(status: Status) -> str:
     unconfined = "; sandbox: none" if status.sandbox == "none" else ""
     lines = [f"{status.name}: {_state_text(status)}{unconfined}", *(f"  {label:<{width}}  {text}" for label, text in rows)]
     return "\n".join(lines)
+
+
+def held_out_text(found: HeldOut) -> str:
+    """Baseline and champion on text that decided nothing."""
+    return f"{found.metric} {number(found.baseline, 1e-3)} → {number(found.champion, 1e-3)}, on text that decided nothing"
 
 
 def _state_text(status: Status) -> str:

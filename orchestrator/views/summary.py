@@ -10,8 +10,8 @@ from orchestrator.views.diffs import diff_of
 from orchestrator.views.loading import Record
 from orchestrator.views.plain import one_line
 from orchestrator.views.show import champion_lines
-from orchestrator.views.standing import told_effect
-from orchestrator.views.status import count_candidates
+from orchestrator.views.standing import held_out, told_effect
+from orchestrator.views.status import count_candidates, held_out_text
 from orchestrator.views.stories import worth_porting
 from orchestrator.views.words import change, duration, plural
 
@@ -29,7 +29,9 @@ def summary(record: Record) -> str:
     """The last screenful of `regatta run`."""
     ledger = record.ledger
     kept = ledger.champion.kept if ledger.champion is not None else ()
-    lines = [f"{record.config.name}: {_ending(record)}", "", *champion_lines(record), ""]
+    lines = [f"{record.config.name}: {_ending(record)}", "", *champion_lines(record)]
+    found = held_out(ledger)
+    lines += [f"  held out  {held_out_text(found)}", ""] if found is not None and kept else [""]
     lines += _kept(record, kept) if kept else [_nothing_kept(ledger)]
     winners = worth_porting(ledger)
     if winners:
