@@ -93,6 +93,7 @@ class CampaignOpened:
     runner: str
     seed: int
     planned_candidates: int  # over how many the error rate is spent
+    folder: str = ""  # where in the user's repository the target lies; "" for all of it, or none
 
 
 @dataclass(frozen=True, slots=True)

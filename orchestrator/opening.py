@@ -65,7 +65,7 @@ def open_new(config_path: str, overrides: Sequence[str], run_dir: Path | None, w
         draft.config.write_text(dump_config(config), encoding="utf-8")
         journal = Journal.create(draft.journal)
         planned = planned_candidates(config, made)
-        opened = ev.CampaignOpened(config.name, base, config.target.repo, scoping.runner, config.seed, planned)
+        opened = ev.CampaignOpened(config.name, base, config.target.repo, scoping.runner, config.seed, planned, target.folder)
         journal.append(opened, time.time())
         journal.close()
     return RunDirectory.existing(path)

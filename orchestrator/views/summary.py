@@ -22,7 +22,13 @@ EDITS_WITH_DIFF = 5
 def fetch_line(record: Record) -> str:
     """What brings the champion into the user's own repository, typed there."""
     repo = shlex.quote(str(record.run.repo.absolute()))
-    return f"git fetch {repo} champion:regatta/{record.config.name}"
+    branch = f"regatta/{record.config.name}"
+    opened = record.ledger.opened
+    if opened is None or not opened.folder:
+        return f"git fetch {repo} champion:{branch}"
+    # A folder's campaign has a history of its own, with the folder as its root.
+    picked = f"git cherry-pick -X subtree={shlex.quote(opened.folder)} {opened.base[:12]}..{branch}"
+    return f"git fetch {repo} champion:{branch} && {picked}"
 
 
 def summary(record: Record) -> str:
