@@ -30,8 +30,8 @@ class GitError(Exception):
     """git could not do what it was asked: this machine's fault, or the caller's."""
 
 
-def git(git_dir: Path, *arguments: str, extra: Mapping[str, str] | None = None) -> bytes:
-    """What one git command on the repository at `git_dir` prints. `extra`: more environment."""
+def git(git_dir: Path, *arguments: str, extra: Mapping[str, str] | None = None, given: bytes = b"") -> bytes:
+    """What one git command on the repository at `git_dir` prints. `extra`: more environment; `given`: standard input."""
     environment = {
         "PATH": os.environ.get("PATH", os.defpath),
         "HOME": "/nonexistent",
@@ -48,7 +48,7 @@ def git(git_dir: Path, *arguments: str, extra: Mapping[str, str] | None = None) 
         environment |= {f"GIT_CONFIG_KEY_{index}": key, f"GIT_CONFIG_VALUE_{index}": value}
     environment |= extra or {}
     done = subprocess.run(
-        ["git", *arguments], env=environment, cwd=git_dir.parent, stdin=subprocess.DEVNULL, capture_output=True
+        ["git", *arguments], env=environment, cwd=git_dir.parent, input=given, capture_output=True
     )
     if done.returncode != 0:
         said = " ".join(done.stderr.decode(errors="replace").split())
