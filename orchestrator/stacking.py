@@ -18,9 +18,7 @@ class Stacking:
     admission: Admission
     ledger: Ledger
 
-    def build(
-        self, name: str, candidates: tuple[str, ...], at: float
-    ) -> tuple[StackBuilt | None, list[Admitted | Conflicted]]:
+    def build(self, name: str, candidates: tuple[str, ...], at: float) -> tuple[StackBuilt | None, list[Admitted | Conflicted]]:
         """The stack of those winners that fit on each other, in order; and what becomes of those that do not.
 
         One that clashes with another winner waits for the next stack. One that clashes with the champion itself is a
