@@ -130,7 +130,8 @@ class Admission:
         except EditError:
             pass
         if base is not None and mine is not None and theirs is not None:
-            merged = self.repository.merge_texts(theirs, base, mine) or merge_touching(base, mine, theirs)
+            merged = self.repository.merge_texts(theirs, base, mine)
+            merged = merge_touching(base, mine, theirs) if merged is None else merged
             if merged is not None:
                 return merged
         if whole_files_stand and mine is not None and edits[-1].whole_file:

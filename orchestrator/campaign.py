@@ -7,18 +7,17 @@ any instant, a new head goes on from the journal; a trial that was out is handed
 
 from __future__ import annotations
 
-import json
 import os
 import queue
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from orchestrator import events as ev
-from orchestrator import inbox
+from orchestrator import inbox, trial_files
 from orchestrator.events import EndState, WorkerState
+from orchestrator.ledger import CandidateState
 from orchestrator.opening import Parts, candidates_ended_by, tell
 from orchestrator.pool import Failed, Incoming, Joined, Lost, Measured, Peeked, Pool
 from orchestrator.proposers import choose
@@ -31,6 +30,7 @@ from workers.trial import CommandPlan, Measurement, Outcome, Progress, TrainPlan
 TICK_S = 0.5  # how often the clock, the inbox and the running trials are looked at
 CANCEL_PATIENCE_S = 20.0
 NO_WORKER_PATIENCE_S = 120.0
+SET_ASIDE_ADVICE = "Bring back what the campaign began with (device, data, libraries), or begin a new run"
 PERSON = "person"  # the proposer of what `regatta propose` brings
 
 Watcher = Callable[[ev.Event, float], None]
@@ -67,11 +67,26 @@ class Campaign:
         on_tick: Callable[[float, Mapping[str, Progress]], None],
         notes: Sequence[ev.Note] = (),
     ) -> End:
-        """Work until a limit, a failure or an interruption; what happened is in the journal when this returns."""
+        """Work until a limit, a failure or an interruption; what happened is in the journal when this returns or raises."""
         sandbox = "none"  # the next version puts bubblewrap around candidates
         self._record(ev.HeadStarted(os.getpid(), socket.gethostname(), metrics_port, sandbox))
-        for note in notes:
-            self._record(note)
+        try:
+            for note in notes:
+                self._record(note)
+            self._end = self._work(on_tick)
+        except Exception as error:
+            self._end = End(EndState.FAILED, str(error) or type(error).__name__)
+            raise
+        finally:
+            if self._end is not None:  # else: a second Ctrl-C, at once
+                reason = self.ledger.limit if self._end.state is EndState.FINISHED else None
+                self._record(ev.HeadStopped(self._end.state, reason, self._end.detail))
+        return self._end
+
+    def _work(self, on_tick: Callable[[float, Mapping[str, Progress]], None]) -> End:
+        for candidate in list(self.ledger.pending.values()):
+            if candidate.state is CandidateState.PROPOSED:  # the former head was killed before its gates had spoken
+                self._admit(candidate.id)
         self._read_inbox()
         self.pool.start()
         while self._end is None:
@@ -81,8 +96,6 @@ class Campaign:
                 self._tick(on_tick)
         if self.ledger.open_trials:
             self._cancel_running()
-        reason = self.ledger.limit if self._end.state is EndState.FINISHED else None
-        self._record(ev.HeadStopped(self._end.state, reason, self._end.detail))
         return self._end
 
     def watch(self, watcher: Watcher) -> None:
@@ -123,14 +136,8 @@ class Campaign:
         trial = self.ledger.open_trials.get(found.trial_id)
         if trial is None or trial.attempt != found.attempt:
             return  # an answer to a question that is no longer asked
-        expected = self.ledger.fingerprint
-        if found.outcome is Outcome.OK and expected is not None and found.fingerprint != expected:
-            reason = (
-                f"fingerprint {str(found.fingerprint)[:12]} is not the campaign's {expected[:12]}: another device, other data "
-                "or other libraries; such numbers cannot be compared"
-            )
-            found = replace(found, outcome=Outcome.INFRA, reason=reason)
-        self._keep_files(found)
+        found = self._comparable(found)
+        trial_files.keep(self.parts.run, found)
         self.progress.pop(found.trial_id, None)
         self._record(
             ev.TrialEnded(
@@ -149,9 +156,24 @@ class Campaign:
                 found.fingerprint,
             )
         )
-        if found.outcome is Outcome.INFRA and found.fingerprint is not None and expected not in (None, found.fingerprint):
+        if found.fingerprint is not None and self.ledger.fingerprint not in (None, found.fingerprint):
             known = self.ledger.workers[worker]
             self._record(ev.WorkerChanged(worker, known.node, known.device, WorkerState.SET_ASIDE, found.reason))
+
+    def _comparable(self, found: Measurement) -> Measurement:
+        """`found`, or, where its number cannot stand beside the campaign's others, the machine's failure to measure."""
+        if found.outcome is not Outcome.OK:
+            return found
+        expected = self.ledger.fingerprint
+        if found.metric(self.ledger.objective) is None:
+            return replace(found, outcome=Outcome.INFRA, reason=f"the worker gave no value of {self.ledger.objective}")
+        if expected is not None and found.fingerprint != expected:
+            reason = (
+                f"fingerprint {str(found.fingerprint)[:12]} is not the campaign's {expected[:12]}: another device, other data "
+                "or other libraries; such numbers cannot be compared"
+            )
+            return replace(found, outcome=Outcome.INFRA, reason=reason)
+        return found
 
     def _end_failed(self, failed: Failed) -> None:
         trial = self.ledger.open_trials.get(failed.trial)
@@ -168,29 +190,10 @@ class Campaign:
         )  # fmt: skip
 
     def _look(self, peeked: Peeked) -> None:
-        if peeked.trial not in self.ledger.open_trials:
-            return
-        if peeked.progress is not None:
-            self.progress[peeked.trial] = peeked.progress
-        if peeked.log:
-            log = self.parts.run.trial_log(peeked.trial)
-            log.parent.mkdir(parents=True, exist_ok=True)
-            with log.open("ab") as file:
-                file.write(peeked.log)
-
-    def _keep_files(self, found: Measurement) -> None:
-        """The trial's folder: log, measurement and telemetry, written before the journal says that it ended."""
-        folder = self.parts.run.trial(found.trial_id)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "log.txt").write_bytes(found.log)
-        if found.telemetry:
-            rows = (json.dumps({name: getattr(row, name) for name in row.__slots__}) for row in found.telemetry)
-            (folder / "telemetry.jsonl").write_text("\n".join(rows) + "\n")
-        plain = {
-            name: getattr(found, name) for name in found.__slots__ if name not in ("log", "telemetry", "measured", "reported")
-        }
-        plain |= {"measured": dict(found.measured), "reported": dict(found.reported)}
-        (folder / "measurement.json").write_text(json.dumps(plain, indent=1) + "\n")
+        if peeked.trial in self.ledger.open_trials:
+            if peeked.progress is not None:
+                self.progress[peeked.trial] = peeked.progress
+            trial_files.add_to_log(self.parts.run, peeked.trial, peeked.log)
 
     def _tick(self, on_tick: Callable[[float, Mapping[str, Progress]], None]) -> None:
         now = time.time()
@@ -211,7 +214,7 @@ class Campaign:
         since = self._without_workers_since = self._without_workers_since or now
         aside = next((w for w in self.ledger.workers.values() if w.state is WorkerState.SET_ASIDE), None)
         if aside is not None and all(state is WorkerState.SET_ASIDE for state in states):
-            self._end = self._end or End(EndState.FAILED, f"every worker is set aside: {aside.detail}")
+            self._end = self._end or End(EndState.FAILED, f"every worker is set aside: {aside.detail}. {SET_ASIDE_ADVICE}")
         elif now - since > NO_WORKER_PATIENCE_S:
             lost = next((w.detail for w in self.ledger.workers.values() if w.detail), "none has answered")
             self._end = self._end or End(EndState.FAILED, f"no worker for {NO_WORKER_PATIENCE_S:g} s: {lost}")
@@ -283,7 +286,7 @@ class Campaign:
         out = self.ledger.open_trials[trial]
         config, base = self.parts.config, self.ledger.base
         commit = out.started.commit
-        self.parts.run.trial_log(trial).unlink(missing_ok=True)  # of an attempt that died
+        trial_files.forget_log(self.parts.run, trial)  # of an attempt that died
         spec = TrialSpec(
             trial_id=trial,
             attempt=out.attempt,
@@ -322,6 +325,9 @@ class Campaign:
             candidate = self._propose(name, Proposal(error.description, ()), admit=False)
             self._record(ev.Rejected(candidate, "edit", error.reason))
             return
+        except OSError as error:  # such as a replay file that was moved away meanwhile
+            self._record(ev.Note(f"{name} can give no more proposals: {error}", "warning"))
+            proposal = None
         if proposal is None:
             self._record(ev.ProposalsEnded(name))
             return
@@ -415,16 +421,3 @@ class Campaign:
             tell(self._proposers, candidate, self.parts.config)
         for watch in self._watchers:
             watch(event, at)
-
-
-def write_head_file(path: Path, temp_dir: Path) -> None:
-    """What `resume` must reap should this head be killed."""
-    path.write_text(json.dumps({"ray_temp_dir": str(temp_dir)}))
-
-
-def left_by_a_killed_head(path: Path) -> Path | None:
-    """Ray's folder of a head that did not live to end it."""
-    try:
-        return Path(json.loads(path.read_text())["ray_temp_dir"])
-    except (OSError, ValueError, KeyError):
-        return None

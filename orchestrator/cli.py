@@ -70,6 +70,9 @@ def _run(given: argparse.Namespace) -> int:
 
 
 def _resume(given: argparse.Namespace) -> int:
+    for override in given.set:
+        if not override.startswith("limits."):
+            raise UsageError(f"--set {override}: a run keeps its rules to the end; `resume` can only change limits.…")
     return _work(given.run, given.set)
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.campaign import Campaign, End, left_by_a_killed_head, write_head_file
+from orchestrator.campaign import Campaign, End
 from orchestrator.events import EndState, Event, Note
 from orchestrator.metrics import Metrics
 from orchestrator.opening import Parts, open_parts
@@ -33,7 +33,7 @@ STOP_PATIENCE_S = 60.0
 def work(run: RunDirectory, overrides: Sequence[str], say: Say) -> End:
     """Run a campaign to its end. Raises `RunDirectoryError` when another process holds the run, `PoolError` without Ray."""
     with run.locked(time.time()):
-        left = left_by_a_killed_head(run.head_file)
+        left = run.ray_left_behind()
         if left is not None:
             ended = reap(left)
             say(f"the former head was killed; ended {ended} processes that its Ray had left")
@@ -57,7 +57,7 @@ def _work(parts: Parts, say: Say) -> End:
         base_bundle=parts.repository.base_bundle(),
         arrivals=queue.SimpleQueue(),
     )
-    write_head_file(run.head_file, pool.temp_dir)
+    run.note_ray(pool.temp_dir)
     campaign = Campaign(parts, pool, [lambda event, at: metrics.observe(event, parts.ledger, at)])
     try:
         with _watching(parts, campaign, say) as on_tick, _signals(campaign):

@@ -15,7 +15,7 @@ from orchestrator import events as ev
 from orchestrator import proposers
 from orchestrator.admission import Admission
 from orchestrator.config import Config, ConfigError, Replay, dump_config, load_config, with_runner
-from orchestrator.journal import Journal
+from orchestrator.journal import Journal, JournalError
 from orchestrator.ledger import PENDING, Candidate, Ledger
 from orchestrator.proposers.base import Proposer, Result
 from orchestrator.repository import CampaignRepository
@@ -78,22 +78,44 @@ def open_parts(run: RunDirectory, overrides: Sequence[str] = ()) -> Parts:
     if overrides:
         _write_config(run, config)
     journal = Journal.open(run.journal)
-    ledger = Ledger(config.objective.metric)
-    ended: list[Candidate] = []
-    for entry in journal.entries():
-        ledger.apply(entry.event, entry.at)
-        ended.extend(candidates_ended_by(entry.event, ledger))
-    by_name = {proposer.name: proposer for proposer in made}
-    for candidate in ended:
-        tell(by_name, candidate, config)
-    repository = CampaignRepository(run.repo)
-    assert ledger.champion is not None
-    commits = {c.id: c.commit for c in ledger.candidates.values() if c.commit is not None}
-    repository.reconcile(ledger.champion.commit, commits)
+    try:
+        ledger, ended = _fold(journal, config.objective.metric)
+        by_name = {proposer.name: proposer for proposer in made}
+        for candidate in ended:
+            tell(by_name, candidate, config)
+        repository = _reconciled(run, ledger)
+    except BaseException:
+        journal.close()
+        raise
     scoping = scope_of(repository.files(ledger.base), config.target.editable, config.target.runner, has_command=False)
     admission = Admission(repository, scoping)
     settings = settings_of(config, made, ledger)
     return Parts(run, config, settings, journal, ledger, repository, admission, Stacking(admission, ledger), made)
+
+
+def _fold(journal: Journal, objective: str) -> tuple[Ledger, list[Candidate]]:
+    """The state that a journal adds up to, and every candidate that has ended, in the order they did."""
+    ledger = Ledger(objective)
+    ended: list[Candidate] = []
+    for entry in journal.entries():
+        ledger.apply(entry.event, entry.at)
+        ended.extend(candidates_ended_by(entry.event, ledger))
+    if ledger.champion is None:
+        raise JournalError(f"{journal.path}: does not begin with a campaign; it is damaged, or was never a run's")
+    return ledger, ended
+
+
+def _reconciled(run: RunDirectory, ledger: Ledger) -> CampaignRepository:
+    """The run's repository, its refs as the journal says."""
+    assert ledger.champion is not None
+    repository = CampaignRepository(run.repo)
+    commits = {c.id: c.commit for c in ledger.candidates.values() if c.commit is not None}
+    try:
+        repository.reconcile(ledger.champion.commit, commits)
+    except BaseException:
+        repository.close()
+        raise
+    return repository
 
 
 def candidates_ended_by(event: ev.Event, ledger: Ledger) -> list[Candidate]:
@@ -166,11 +188,13 @@ def planned_candidates(config: Config, made: tuple[Proposer, ...]) -> int:
 
 def _with_absolute_paths(config: Config, working_dir: Path) -> Config:
     """`resume` may be typed elsewhere."""
+    mounts = tuple(str((working_dir / mount).expanduser().resolve()) for mount in config.target.mounts)
+    target = config.target.model_copy(update={"mounts": mounts})
     entries = tuple(
         entry.model_copy(update={"path": str((working_dir / entry.path).resolve())}) if isinstance(entry, Replay) else entry
         for entry in config.proposers
     )
-    return config.model_copy(update={"proposers": entries})
+    return config.model_copy(update={"proposers": entries, "target": target})
 
 
 def _write_config(run: RunDirectory, config: Config) -> None:

@@ -106,6 +106,7 @@ class Pool:
     gpus_a_trial: float = 0.0
     _hands: dict[str, _Hand] = field(default_factory=dict)
     _ray: Any = None
+    _bundle: Any = None
 
     def start(self) -> None:
         """Connect to, or start, Ray and ask for the actors; each puts a `Joined` when it is there. Raises `PoolError`."""
@@ -123,10 +124,11 @@ class Pool:
         from workers.actor import remote_worker
 
         worker_class = remote_worker(self.cpus, self.gpus_a_trial)
+        self._bundle = ray.put(self.base_bundle)  # once, not once an actor
         root = str(Path(tempfile.gettempdir()) / f"regatta-{os.getuid()}")  # on each node's own disk
         for number in range(places):
             name = f"w{number}"
-            hand = _Hand(worker_class.remote(name, root, self.base_bundle))
+            hand = _Hand(worker_class.remote(name, root))
             self._hands[name] = hand
             self._greet(name, hand)
 
@@ -170,6 +172,8 @@ class Pool:
         return places
 
     def _greet(self, name: str, hand: _Hand) -> None:
+        """Give a new, or restarted, actor the base commit; `Joined` when it has it."""
+
         def greeted(future: Any) -> None:
             error = future.exception()
             if error is None:
@@ -178,7 +182,14 @@ class Pool:
             else:
                 self.arrivals.put(Lost(name, _first_line(error)))
 
-        hand.actor.describe.remote().future().add_done_callback(greeted)
+        def received(future: Any) -> None:
+            error = future.exception()
+            if error is None:
+                hand.actor.describe.remote().future().add_done_callback(greeted)
+            else:
+                self.arrivals.put(Lost(name, _first_line(error)))
+
+        hand.actor.receive.remote(self._bundle).future().add_done_callback(received)
 
     def submit(self, worker: str, spec: TrialSpec) -> None:
         """Hand a trial to an idle worker; `Measured` or `Failed` follows."""
@@ -193,7 +204,7 @@ class Pool:
                 return
             self.arrivals.put(Failed(worker, spec.trial_id, spec.attempt, _first_line(error)))
             if isinstance(error, MissingBaseError):  # its node's cache was cleared under it
-                hand.actor.receive.remote(self.base_bundle)
+                hand.actor.receive.remote(self._bundle)
             if isinstance(error, self._ray.exceptions.RayActorError):
                 self.arrivals.put(Lost(worker, _first_line(error)))
                 self._greet(worker, hand)  # Ray restarts the actor; it answers when it is back

@@ -105,6 +105,19 @@ class RunDirectory:
     def trial_log(self, trial: str) -> Path:
         return self.trials / trial / "log.txt"
 
+    # -- what a killed head leaves on the machine
+
+    def note_ray(self, temp_dir: Path) -> None:
+        """Remember where the head's Ray lives, for `resume` to end it should the head be killed."""
+        self.head_file.write_text(json.dumps({"ray_temp_dir": str(temp_dir)}))
+
+    def ray_left_behind(self) -> Path | None:
+        """Ray's folder of a head that did not live to end it."""
+        try:
+            return Path(json.loads(self.head_file.read_text())["ray_temp_dir"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
     # -- the lock
 
     @contextmanager
@@ -165,7 +178,7 @@ class RunDirectory:
         """Messages that wait, oldest first."""
         if not self.inbox.is_dir():
             return []
-        waiting = [path for path in self.inbox.iterdir() if not path.name.startswith(".")]
+        waiting = [path for path in self.inbox.iterdir() if path.is_file() and not path.name.startswith(".")]
         return sorted(waiting, key=lambda path: (path.stat().st_mtime_ns, path.name))
 
 

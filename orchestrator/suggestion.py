@@ -72,4 +72,7 @@ def suggest(record: Record, description: str, edits: tuple[Edit, ...]) -> None:
         raise SuggestionError(str(error)) from error
     finally:
         repository.close()
-    send(record.run, PersonsProposal(description, edits, champion))
+    try:
+        send(record.run, PersonsProposal(description, edits, champion))
+    except UnicodeEncodeError as error:
+        raise SuggestionError(f"only UTF-8 text can be proposed: {error}") from error

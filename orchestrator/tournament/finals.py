@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from orchestrator.events import CandidateDecided, StackDecided, Verdict
 from orchestrator.ledger import Ledger, Stack
+from orchestrator.tournament.constraints import broken_constraint
 from orchestrator.tournament.evidence import p_better
 from orchestrator.tournament.race import (
     INFRA_BUDGET,
-    broken_constraint,
     contrast_between,
     evidence_of,
     outcome_of,
@@ -67,8 +67,8 @@ def judge_final(ledger: Ledger, stack: Stack, settings: Settings) -> StackDecide
         return None
     better = p_better(contrast)
     kept = _decide(samples.n, better, _rule_for(ledger, stack), final_cap(settings))
-    if kept is None:
-        return None
+    if kept is None or (kept and any(trial.ended is None for trial in trials)):
+        return None  # a crash may yet arrive from a trial that still runs
     evidence = evidence_of(contrast, samples, reference, 1.0 - better, "final", None, None)
     told = f"{evidence.effect:+.4g} ± {evidence.stderr:.2g} over {samples.n} trials against the champion's {reference.n}"
     return StackDecided(name, kept, told, evidence)

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from orchestrator.events import CandidateDecided, Evidence, Purpose, TrialEnded, Verdict
+from orchestrator.events import CandidateDecided, Evidence, Purpose, Verdict
 from orchestrator.ledger import Candidate, Ledger, Trial
 from orchestrator.samples import Samples
+from orchestrator.tournament.constraints import broken_constraint
 from orchestrator.tournament.evidence import Contrast, EffectPrior, e_value, learn_prior, noise_floor, p_null
-from orchestrator.tournament.settings import Constraint, Settings
+from orchestrator.tournament.settings import Settings
 from workers.trial import Outcome
 
 # A race is given up when the probability that it does not help is above this, after 1, 2, 3 and more samples: one
 # sample's bad luck must not end what may be good. Best of nine settings tried on the landscape of 900 trials at sd 3e-4,
 # 1e-3 and 2e-3: stricter loses the good, laxer spends trials on the null.
 FUTILE_ABOVE = (0.85, 0.70, 0.50)
+# While the noise itself is hardly known, one outlier widens it enough to hide a gain of five noise widths: patience.
+EARLY_DF = 15
+FUTILE_EARLY_ABOVE = (0.90, 0.80, 0.75)
 # Running mean of the local false-discovery rate that holds the true share of false keeps under the rate asked for: half
 # of it (reference simulation: .025 holds .05, .05 overspends to .07-.09).
 LOCAL_FDR_SHARE = 0.5
@@ -124,7 +128,8 @@ def _judge_numbers(
     evidence, wins = _weigh(ledger, contrast, samples, reference, prior, settings)
     if wins and samples.n >= min(WIN_FROM, settings.max_repeats):
         return CandidateDecided(candidate.id, Verdict.WON, f"better: {_told(evidence)}", evidence)
-    if evidence.p_null > FUTILE_ABOVE[min(samples.n, len(FUTILE_ABOVE)) - 1]:
+    futile_above = FUTILE_ABOVE if contrast.noise_df >= EARLY_DF else FUTILE_EARLY_ABOVE
+    if evidence.p_null > futile_above[min(samples.n, len(futile_above)) - 1]:
         return CandidateDecided(candidate.id, Verdict.DISCARD, f"not better: {_told(evidence)}", evidence)
     if samples.n >= settings.max_repeats:
         reason = f"near miss after {samples.n} trials: {_told(evidence)}"
@@ -160,45 +165,6 @@ def own_fault(trials: Iterable[Trial]) -> tuple[Verdict, str] | None:
         if ended is not None and ended.outcome in (Outcome.CRASH, Outcome.TIMEOUT):
             return Verdict.CRASH, ended.reason or ended.outcome.value
     return None
-
-
-def broken_constraint(
-    ledger: Ledger, trials: Iterable[Trial], reference: str, constraints: tuple[Constraint, ...]
-) -> str | None:
-    """The first constraint that a trial breaks, in words; None when all hold."""
-    if not constraints:
-        return None
-    measured = _ok(trials)
-    beside = _ok(ledger.trials_of.get(reference, []))
-    for bound in constraints:
-        known = [value for ended in beside if (value := ended.metric(bound.metric)) is not None]
-        baseline = sum(known) / len(known) if known else None
-        for ended in measured:
-            broken = _breaks(bound, ended, baseline)
-            if broken is not None:
-                return broken
-    return None
-
-
-def _breaks(bound: Constraint, ended: TrialEnded, baseline: float | None) -> str | None:
-    value = ended.metric(bound.metric)
-    if value is None:
-        return f"constraint on {bound.metric}: {ended.trial} gave no such number"
-    for ceiling in (bound.max, _scaled(bound.max_ratio, baseline)):
-        if ceiling is not None and value > ceiling:
-            return f"constraint: {bound.metric} is {value:g}, at most {ceiling:g} is allowed"
-    for floor in (bound.min, _scaled(bound.min_ratio, baseline)):
-        if floor is not None and value < floor:
-            return f"constraint: {bound.metric} is {value:g}, at least {floor:g} is asked for"
-    return None
-
-
-def _scaled(ratio: float | None, baseline: float | None) -> float | None:
-    return None if ratio is None or baseline is None else ratio * baseline
-
-
-def _ok(trials: Iterable[Trial]) -> list[TrialEnded]:
-    return [trial.ended for trial in trials if trial.ended is not None and trial.ended.outcome is Outcome.OK]
 
 
 def racing_trials(ledger: Ledger, candidate: Candidate) -> int:

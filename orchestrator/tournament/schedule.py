@@ -135,6 +135,8 @@ def _seed(ledger: Ledger, settings: Settings, purpose: Purpose, commit: str, sub
     """A fresh seed for each trial, by what is measured and for which time: the same campaign draws the same ones again."""
     if purpose in (Purpose.BASELINE, Purpose.REPEAT):
         subject = "champion " + " ".join(_kept_by(ledger, commit))
+    elif purpose is Purpose.RACE:  # a candidate that must race again does so with other seeds
+        subject = " ".join([subject, "on", *_kept_by(ledger, ledger.candidates[subject].base or "")])
     if settings.common_seeds:
         subject = "common"
     taken = {t.started.seed for t in ledger.trials_of.get(commit, []) if outcome_of(t) not in _WASTED}

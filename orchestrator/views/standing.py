@@ -80,14 +80,11 @@ def held_out(ledger: Ledger) -> HeldOut | None:
     baseline = _mean_held_out(ledger, ledger.base)
     if baseline is None:
         return None
-    commits = [ledger.champion.commit]
-    if ledger.moves:  # its trials as a stack: the same tree
-        commits.append(ledger.stacks[ledger.moves[-1][1].stack].built.commit)
-    return HeldOut(HELD_OUT_METRIC, baseline, _mean_held_out(ledger, *commits))
+    return HeldOut(HELD_OUT_METRIC, baseline, _mean_held_out(ledger, ledger.champion.commit))
 
 
-def _mean_held_out(ledger: Ledger, *commits: str) -> float | None:
-    ended = [t.ended for commit in commits for t in ledger.trials_of.get(commit, []) if t.ended is not None]
+def _mean_held_out(ledger: Ledger, commit: str) -> float | None:
+    ended = [trial.ended for trial in ledger.trials_of.get(commit, []) if trial.ended is not None]
     found = [each.measured[HELD_OUT_METRIC] for each in ended if HELD_OUT_METRIC in each.measured]
     return sum(found) / len(found) if found else None
 

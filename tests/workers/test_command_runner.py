@@ -63,9 +63,7 @@ def test_a_failure_is_a_crash_with_its_reason_and_no_number(
     assert found.reported == {}
 
 
-def test_the_last_value_counts_and_the_same_value_twice_is_no_contradiction(
-    machine: Machine, repository: Repository
-) -> None:
+def test_the_last_value_counts_and_the_same_value_twice_is_no_contradiction(machine: Machine, repository: Repository) -> None:
     found = measure(machine, repository, "echo METRIC t=1.0; echo METRIC u=1; echo METRIC t=1; echo METRIC u=2")
     assert found.reported == {"t": 1.0, "u": 2.0}
 
@@ -85,9 +83,7 @@ def test_setup_and_guards_run_around_the_command(machine: Machine, repository: R
     assert found.reason == "the setup `exit 4` failed: exit status 4"
 
 
-def test_sealed_files_edited_in_the_commit_are_measured_as_the_base_has_them(
-    machine: Machine, repository: Repository
-) -> None:
+def test_sealed_files_edited_in_the_commit_are_measured_as_the_base_has_them(machine: Machine, repository: Repository) -> None:
     cheat = repository.commit({"bench.sh": "echo METRIC t=0\n"})
     assert run_trial(trial(repository, cheat, CommandPlan("sh bench.sh")), machine).reported == {"t": 1.5}
 

@@ -168,9 +168,7 @@ def test_nothing_lives_a_second_after_its_worker_was_killed(tmp_path: Path, mark
         worker.wait()
 
 
-def test_the_environment_holds_what_was_given_and_no_more(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_environment_holds_what_was_given_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-secret")
     log = CappedLog()
     run(tmp_path, "sh", "-c", "env; tr '\\0' '\\n' < /proc/$PPID/environ", log=log)

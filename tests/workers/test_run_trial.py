@@ -57,9 +57,7 @@ def test_progress_names_the_phases(machine: Machine, repository: Repository) -> 
     assert [each.phase for each in seen] == ["workspace", "setup", "command", "guard", "guard"]
 
 
-def test_a_failing_git_is_the_machines_fault(
-    machine: Machine, repository: Repository, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failing_git_is_the_machines_fault(machine: Machine, repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: object) -> None:
         raise GitError("git worktree failed with status 128: fatal: unable to write new index file")
 
@@ -82,9 +80,7 @@ def test_a_commit_that_nobody_sent_is_for_the_caller_to_send(machine: Machine, r
         run_trial(trial(repository, repository.base, PLAN, bundle=None), machine)
 
 
-def test_what_the_worker_measures_may_be_the_objective_and_cannot_be_printed(
-    machine: Machine, repository: Repository
-) -> None:
+def test_what_the_worker_measures_may_be_the_objective_and_cannot_be_printed(machine: Machine, repository: Repository) -> None:
     plan = CommandPlan("echo METRIC wall_s=0; echo METRIC wall_s=1e-9")
     found = run_trial(trial(repository, repository.base, plan, objective="wall_s"), machine)
     assert (found.outcome, found.reported) == (Outcome.OK, {})
@@ -92,9 +88,7 @@ def test_what_the_worker_measures_may_be_the_objective_and_cannot_be_printed(
 
 
 @pytest.mark.parametrize("command", ["sh bench.sh", "exit 1", "rm -rf .; exit 1", "chmod 0 .; sleep 60"])
-def test_nothing_of_a_trial_is_left_on_the_disk(
-    machine: Machine, repository: Repository, root: Path, command: str
-) -> None:
+def test_nothing_of_a_trial_is_left_on_the_disk(machine: Machine, repository: Repository, root: Path, command: str) -> None:
     run_trial(trial(repository, repository.base, CommandPlan(command), timeout_s=0.5), machine)
     (own,) = (root / "workers").iterdir()
     assert [path.name for path in own.iterdir()] == ["lock"]

@@ -90,9 +90,7 @@ def test_the_split_that_decides_nothing_is_scored_where_that_is_asked(machine: M
     assert found.fingerprint == run_trial(spec_of(subject), machine).fingerprint
 
 
-def test_data_are_prepared_once_a_node_and_their_hash_is_in_the_fingerprint(
-    machine: Machine, subject: Repository
-) -> None:
+def test_data_are_prepared_once_a_node_and_their_hash_is_in_the_fingerprint(machine: Machine, subject: Repository) -> None:
     first, second = run_trial(spec_of(subject), machine), run_trial(spec_of(subject), machine)
     assert first.fingerprint == second.fingerprint is not None
     assert (machine.data_root / "prepared").read_text() == "x"
@@ -179,9 +177,7 @@ def test_a_checkpoint_that_trickles_does_not_stop_the_clock(machine: Machine, su
 
 def test_nothing_of_training_lives_while_scoring(machine: Machine, subject: Repository) -> None:
     marker = uuid.uuid4().hex
-    program = (
-        f"    run.ready()\n    os.system('setsid sh -c \"sleep 600; : {marker}\" &')\n    run.submit([])"
-    )
+    program = f"    run.ready()\n    os.system('setsid sh -c \"sleep 600; : {marker}\" &')\n    run.submit([])"
     looks = (
         "def load(state):\n    import pathlib\n"
         f"    found = [p for p in pathlib.Path('/proc').glob('[0-9]*/cmdline') if b'{marker}' in p.read_bytes()]\n"
@@ -253,9 +249,7 @@ def test_data_that_cannot_be_prepared_are_the_machines_fault(machine: Machine, s
     subject.git("branch", "--force", "base", subject.record())
     found = run_trial(spec_of(subject), machine)
     assert found.outcome is Outcome.INFRA
-    assert found.reason == (
-        "DataError during prepare: `python prepare.py` failed: exit status 1: no network. Try it by hand"
-    )
+    assert found.reason == ("DataError during prepare: `python prepare.py` failed: exit status 1: no network. Try it by hand")
 
 
 def test_damaged_data_are_the_machines_fault(machine: Machine, subject: Repository) -> None:

@@ -103,9 +103,7 @@ def test_a_bundle_on_an_unknown_base_reaches_the_caller_as_such(worker: Any, rep
     assert found.outcome is Outcome.OK
 
 
-def test_a_killed_worker_leaves_nothing_and_its_successor_cleans_up(
-    cluster: None, root: Path, repository: Repository
-) -> None:
+def test_a_killed_worker_leaves_nothing_and_its_successor_cleans_up(cluster: None, root: Path, repository: Repository) -> None:
     marker = uuid.uuid4().hex
     worker = remote_worker(1, 0).remote("w0", str(root), repository.bundle(repository.base))
     double = f"(setsid sh -c 'sleep 600; : {marker}' &) ; echo here; sleep 600"

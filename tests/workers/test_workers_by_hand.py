@@ -42,9 +42,7 @@ def test_files_that_are_not_editable_are_the_bases(repository: Repository, root:
 
 def test_a_folder_inside_a_repository_is_measured_as_if_it_were_one(repository: Repository, root: Path) -> None:
     repository.commit({"sub/only.sh": "ls; echo METRIC t=2\n"})
-    done = by_hand(
-        repository.path / "sub", root, "--runner", "command", "--objective", "t", "--command", "sh only.sh"
-    )
+    done = by_hand(repository.path / "sub", root, "--runner", "command", "--objective", "t", "--command", "sh only.sh")
     assert json.loads(done.stdout)["reported"] == {"t": 2.0}
     assert done.stderr == "only.sh\nMETRIC t=2\n"
 

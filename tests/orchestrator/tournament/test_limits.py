@@ -136,6 +136,6 @@ def test_a_limit_raised_on_resume_lets_the_campaign_go_on() -> None:
 
 def test_a_hard_limit_counts_also_after_the_proposals_have_ended() -> None:
     told = settings(limits=Limits(trials=9))
-    campaign = ResumableCampaign(told, [-1e-4] * 3, normal(1e-3)).run()
+    campaign = ResumableCampaign(told, [-3e-3] * 3, normal(1e-3)).run()
     assert campaign.finished == do.Finish(StopReason.TRIALS)
     assert len(campaign.ledger.trials) == 9

@@ -174,8 +174,8 @@ def with_energy(beside: float | None, own: float | None) -> Story:
     [
         ({"max": 9.0}, 9.5, "energy_mj is 9.5, at most 9 is allowed"),
         ({"min": 9.0}, 8.5, "energy_mj is 8.5, at least 9 is asked for"),
-        ({"max_ratio": 1.5}, 16.0, "at most 15 is allowed"),
-        ({"min_ratio": 0.5}, 4.0, "at least 5 is asked for"),
+        ({"max_ratio": 1.5}, 16.0, "at most 1.5 times the champion's 10"),
+        ({"min_ratio": 0.5}, 4.0, "at least 0.5 times the champion's 10"),
         ({"max": 9.0}, None, "gave no such number"),
     ],
 )

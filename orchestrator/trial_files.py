@@ -1,0 +1,37 @@
+"""What a run keeps of each trial beside the journal: `trials/<id>/` with its log, measurement and telemetry."""
+
+from __future__ import annotations
+
+import json
+
+from orchestrator.run_directory import RunDirectory
+from workers.trial import Measurement
+
+_ELSEWHERE = ("log", "telemetry", "measured", "reported")
+
+
+def keep(run: RunDirectory, found: Measurement) -> None:
+    """Write a trial's folder, before the journal says that it ended."""
+    folder = run.trial(found.trial_id)
+    folder.mkdir(parents=True, exist_ok=True)
+    run.trial_log(found.trial_id).write_bytes(found.log)
+    if found.telemetry:
+        rows = (json.dumps({name: getattr(row, name) for name in row.__slots__}) for row in found.telemetry)
+        (folder / "telemetry.jsonl").write_text("\n".join(rows) + "\n")
+    plain = {name: getattr(found, name) for name in found.__slots__ if name not in _ELSEWHERE}
+    plain |= {"measured": dict(found.measured), "reported": dict(found.reported)}
+    (folder / "measurement.json").write_text(json.dumps(plain, indent=1) + "\n")
+
+
+def add_to_log(run: RunDirectory, trial: str, more: bytes) -> None:
+    """What a running trial has printed since the last look, for whoever follows it."""
+    if more:
+        log = run.trial_log(trial)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as file:
+            file.write(more)
+
+
+def forget_log(run: RunDirectory, trial: str) -> None:
+    """An attempt that died leaves no log to the next."""
+    run.trial_log(trial).unlink(missing_ok=True)
