@@ -91,9 +91,7 @@ def _take(machine: Machine, repo: Path, commit: str, base: str) -> tuple[str, st
     """Both commits, in the node's cache; of a folder inside a repository, commits of that folder alone."""
 
     def ask(*question: str) -> str:
-        return subprocess.run(
-            ["git", "-C", str(repo), *question], check=True, capture_output=True, text=True
-        ).stdout.strip()
+        return subprocess.run(["git", "-C", str(repo), *question], check=True, capture_output=True, text=True).stdout.strip()
 
     top, prefix = Path(ask("rev-parse", "--show-toplevel")), ask("rev-parse", "--show-prefix").rstrip("/")
     commits = [ask("rev-parse", "--verify", f"{revision}^{{commit}}") for revision in (commit, base)]

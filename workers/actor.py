@@ -81,9 +81,7 @@ class WorkerActor:
                 self._cancelled_early.remove(spec.trial_id)
                 self._cancel.cancel()
         try:
-            return run_trial(
-                spec, self._machine, cancel=self._cancel, on_progress=self._note_progress, log=self._log
-            )
+            return run_trial(spec, self._machine, cancel=self._cancel, on_progress=self._note_progress, log=self._log)
         finally:
             with self._lock:
                 self._trial_id = None

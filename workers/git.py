@@ -47,9 +47,7 @@ def git(git_dir: Path, *arguments: str, extra: Mapping[str, str] | None = None, 
     for index, (key, value) in enumerate(_CONFIG.items()):
         environment |= {f"GIT_CONFIG_KEY_{index}": key, f"GIT_CONFIG_VALUE_{index}": value}
     environment |= extra or {}
-    done = subprocess.run(
-        ["git", *arguments], env=environment, cwd=git_dir.parent, input=given, capture_output=True
-    )
+    done = subprocess.run(["git", *arguments], env=environment, cwd=git_dir.parent, input=given, capture_output=True)
     if done.returncode != 0:
         said = " ".join(done.stderr.decode(errors="replace").split())
         raise GitError(f"git {arguments[0]} failed with status {done.returncode}: {said}")

@@ -75,9 +75,7 @@ def confined(command: Command) -> list[str]:
 class ContainedProcess:
     """A running process tree. Use as a context manager: leaving it ends the tree."""
 
-    def __init__(
-        self, command: Command, log: CappedLog, on_stdout: Callable[[bytes], None] | None = None
-    ) -> None:
+    def __init__(self, command: Command, log: CappedLog, on_stdout: Callable[[bytes], None] | None = None) -> None:
         control_read, self._control = os.pipe()
         self._status, status_write = os.pipe()
         handed = ",".join(map(str, command.handed))
@@ -111,9 +109,7 @@ class ContainedProcess:
     def __enter__(self) -> ContainedProcess:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.end(at_once=kind is None)
 
     def fileno(self) -> int:
@@ -169,9 +165,7 @@ class ContainedProcess:
         os.close(self._status)
         if end is None:
             return Exit(None, None, time.monotonic() - self._started, None, 0)
-        return Exit(
-            end["exit_code"], end["signal"], end["wall_s"], end["max_rss_kb"] / 1024 or None, end["left_behind"]
-        )
+        return Exit(end["exit_code"], end["signal"], end["wall_s"], end["max_rss_kb"] / 1024 or None, end["left_behind"])
 
 
 def _end_leaderless(group: int | None, private: Path) -> None:

@@ -86,9 +86,7 @@ class Session:
         workspace.mend()  # an earlier process may have removed it
         return ContainedProcess(Command(argv, workspace.path, environment, workspace.folder, handed), self.log, on_stdout)
 
-    def run(
-        self, argv: tuple[str, ...], workspace: Workspace, on_stdout: Callable[[bytes], None] | None = None
-    ) -> Exit:
+    def run(self, argv: tuple[str, ...], workspace: Workspace, on_stdout: Callable[[bytes], None] | None = None) -> Exit:
         """Run one process tree to its end."""
         with self.process(argv, workspace, on_stdout=on_stdout) as process:
             exited = process.wait(self.deadline, self.cancel)

@@ -61,9 +61,7 @@ class Workspace:
     def __enter__(self) -> Workspace:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.remove()
 
     def mend(self) -> None:
@@ -130,8 +128,11 @@ class NodeRepository:
     def commit_of_folder(self, commit: str, folder: str) -> str:
         """A commit whose root is a folder of another commit: the same one every time."""
         when = "1970-01-01T00:00:00Z"
-        who = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER") for what, value in
-               (("NAME", "regatta"), ("EMAIL", "regatta@localhost"), ("DATE", when))}
+        who = {
+            f"GIT_{role}_{what}": value
+            for role in ("AUTHOR", "COMMITTER")
+            for what, value in (("NAME", "regatta"), ("EMAIL", "regatta@localhost"), ("DATE", when))
+        }
         made = self._git("commit-tree", f"{commit}:{folder}", "-m", f"{folder} of {commit}", extra=who)
         return made.decode().strip()
 

@@ -27,9 +27,7 @@ class Subject:
         self._end, theirs = socket.socketpair()
         try:
             extra = {"REGATTA_SOCKET_FD": str(theirs.fileno()), "REGATTA_PHASE": phase}
-            self.process = session.process(
-                ("python", script), workspace, extra=extra, handed=(theirs.fileno(),)
-            )
+            self.process = session.process(("python", script), workspace, extra=extra, handed=(theirs.fileno(),))
         except BaseException:
             self._end.close()
             raise
@@ -40,15 +38,11 @@ class Subject:
     def __enter__(self) -> Subject:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._end.close()
         self.process.__exit__(kind, error, trace)
 
-    def send(
-        self, header: dict[str, Any], payload: Sequence[bytes] = (), descriptors: Sequence[int] = ()
-    ) -> None:
+    def send(self, header: dict[str, Any], payload: Sequence[bytes] = (), descriptors: Sequence[int] = ()) -> None:
         try:
             self._channel.send(header, payload, descriptors=descriptors, deadline=self._session.deadline)
         except PeerGoneError:
