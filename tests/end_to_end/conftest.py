@@ -1,91 +1,11 @@
-"""Campaigns through the installed command: real git, Ray, SQLite and processes, on small command targets."""
+"""An empty place for each test."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-
-REGATTA = str(Path(sys.executable).with_name("regatta"))
-
-# The metric is the sum of four values and a little noise; a candidate may do anything in values.py.
-MEASURE = """
-import os, random
-from values import VALUES, SD
-noise = random.Random(int(os.environ["REGATTA_SEED"])).gauss(0, SD)
-print(f"METRIC loss={sum(VALUES.values()) + noise}")
-"""
-
-
-@dataclass(frozen=True)
-class Place:
-    """An empty working directory with a target in it."""
-
-    path: Path
-
-    def git(self, *arguments: str, at: str = "target") -> str:
-        identity = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
-        command = ["git", "-C", str(self.path / at), *identity, *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-
-    def target(self, files: dict[str, str]) -> None:
-        (self.path / "target").mkdir()
-        self.git("init", "--quiet")
-        for name, text in files.items():
-            (self.path / "target" / name).write_text(text)
-        self.git("add", "--all")
-        self.git("commit", "--quiet", "-m", "base")
-
-    def summing_target(self, sd: float) -> None:
-        values = "VALUES = dict(\n    a=1.0,\n    b=2.0,\n    c=3.0,\n    d=4.0,\n)\n"
-        self.target({"measure.py": MEASURE, "values.py": f"SD = {sd}\n{values}"})
-
-    def config(self, name: str, proposals: Iterable[dict[str, Any]], **sections: Any) -> Path:
-        """Write NAME.yaml (JSON is YAML) and its proposals; `sections` replace or add top-level keys."""
-        (self.path / f"{name}.jsonl").write_text("".join(json.dumps(p) + "\n" for p in proposals))
-        config = {
-            "name": name,
-            "target": {"repo": "target", "editable": ["values.py"], "command": "python measure.py"},
-            "objective": {"metric": "loss"},
-            "proposers": [{"kind": "replay", "path": f"{name}.jsonl"}],
-            "cluster": {"address": "local", "cpu_slots": 2},
-            "metrics": {"port": 0},
-            **sections,
-        }
-        path = self.path / f"{name}.yaml"
-        path.write_text(json.dumps(config, indent=1))
-        return path
-
-    def regatta(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [REGATTA, *arguments], cwd=self.path, capture_output=True, text=True, timeout=240, check=False, **options
-        )
-
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen([REGATTA, *arguments], cwd=self.path, text=True, start_new_session=True, **streams)
-
-    def status(self, run: str) -> dict[str, Any]:
-        done = self.regatta("status", run, "--json")
-        assert done.returncode == 0, done.stderr
-        found: dict[str, Any] = json.loads(done.stdout)
-        return found
-
-    def rows(self, run: str, rows: str) -> list[dict[str, Any]]:
-        done = self.regatta("export", run, "--rows", rows, "--format", "jsonl")
-        assert done.returncode == 0, done.stderr
-        return [json.loads(line) for line in done.stdout.splitlines()]
-
-
-def swap(old: str, new: str, description: str) -> dict[str, Any]:
-    """A proposal that changes one text of values.py."""
-    return {"description": description, "edits": [{"path": "values.py", "search": old, "replace": new}]}
+from place import Place
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Place, swap
+from place import Place, swap
 
 
 def refused(place: Place, *words: str, arguments: tuple[str, ...] = ("run", "night.yaml")) -> None:

@@ -7,7 +7,7 @@ import subprocess
 from typing import Any
 
 import pytest
-from conftest import Place, swap
+from place import Place, swap
 
 GOOD = ("good a", "good b", "good c")
 LEAVE_A_CHILD = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(99) # left'])\n"

@@ -11,7 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Place, swap
+from place import Place, swap
+
+from orchestrator.edits import Edit
+from orchestrator.events import Proposed
+from orchestrator.journal import Journal
 
 PROPOSALS = [swap("a=1.0", f"a=1.0 + {n / 50}", f"worse by {n}") for n in range(1, 11)] + [swap("b=2.0", "b=1.0", "good b")]
 
@@ -140,3 +144,24 @@ def test_the_rows_of_a_proposals_file_are_used_once_across_resumes(place: Place)
     rows = place.rows("runs/night", "candidates")
     assert [row["description"] for row in rows] == [p["description"] for p in PROPOSALS]
     assert json.loads(place.regatta("status", "runs/night", "--json").stdout)["stop_reason"] == "proposals"
+
+
+def test_a_proposal_whose_gates_had_not_spoken_when_the_head_was_killed_is_admitted(place: Place) -> None:
+    place.summing_target(sd=0.02)
+    place.config("night", [])
+    assert place.regatta("run", "night.yaml").returncode == 0
+    journal = Journal.open(place.path / "runs/night/journal.sqlite")
+    edit = Edit("values.py", search="a=1.0", replace="a=0.0")
+    journal.append(Proposed("c0001", "replay", "good a", (edit,)), time.time())
+    journal.close()
+    assert place.regatta("resume", "runs/night").returncode == 0
+    assert [row["status"] for row in place.rows("runs/night", "candidates")] == ["keep"]
+
+
+def test_resume_changes_limits_alone(place: Place) -> None:
+    place.summing_target(sd=0.02)
+    place.config("night", [])
+    assert place.regatta("run", "night.yaml").returncode == 0
+    done = place.regatta("resume", "runs/night", "--set", "objective.direction=maximize")
+    assert done.returncode == 2
+    assert "limits" in done.stderr
