@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import prepare
+from nanotrain_data import prepare
 
 SIZES = ("--corpus", "climbmix", "--train-shards", "2", "--vocab-size", "300", "--seq-len", "64",
          "--val-tokens", "2048", "--test-tokens", "1024")  # fmt: skip

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Data, prepare
+from nanotrain_data import Data, prepare
 from nanotrain_worker import SUBJECT, environment, read_rows
 from tokenizers import Tokenizer
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import nanotrain_worker as worker
 import numpy as np
 import pytest
-from conftest import Data
+from nanotrain_data import Data
 from nanotrain_worker import SUBJECT, Trained, environment, read_rows
 
 
