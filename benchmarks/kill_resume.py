@@ -45,7 +45,7 @@ metrics: {{port: 0}}
 seed: 5
 """
 REGATTA = [sys.executable, "-m", "orchestrator.cli"]
-KNOBS = 40
+KNOBS = 70
 
 
 def main(kills: int, seed: int) -> None:
@@ -94,22 +94,34 @@ def _kill_and_resume(folder: Path, kills: int, rng: random.Random) -> list[dict[
     while True:
         command = [*REGATTA, "resume", str(run)] if run.exists() else [*REGATTA, "run", "killed.yaml"]
         began = time.monotonic()
-        head = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        # Half of the kills fall into the start (the lock, the fold, Ray), half into the work.
-        life_s = rng.uniform(0.05, 6.0) if rng.random() < 0.3 else rng.uniform(6.0, 10.0)
-        try:
-            _, errors = head.communicate(timeout=life_s if len(lives) < kills else None)
-        except subprocess.TimeoutExpired:
-            busy = len(_candidates())
-            head.send_signal(signal.SIGKILL)
-            head.communicate()
-            left = _wait_until_gone(1.0)
-            lives.append({"life_s": round(life_s, 2), "killed": True, "candidates_at_kill": busy, "left": left})
-            print(f"kill {len(lives)}: after {life_s:.1f} s, {busy} candidate processes, {left} left", flush=True)
-            continue
-        assert head.returncode == 0, errors.decode()
-        lives.append({"life_s": round(time.monotonic() - began, 2), "killed": False, "candidates_at_kill": 0, "left": 0})
+        with (folder / "output").open("w+") as output:
+            head = subprocess.Popen(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT)
+            if len(lives) < kills and _lives_until_its_moment(head, Path(output.name), rng):
+                busy = len(_candidates())
+                head.send_signal(signal.SIGKILL)
+                head.wait()
+                life = {"life_s": time.monotonic() - began, "killed": True, "candidates_at_kill": busy}
+                lives.append(life | {"left": _wait_until_gone(1.0)})
+                print(f"kill {len(lives)}: {lives[-1]}", flush=True)
+                continue
+            head.wait()
+        assert head.returncode == 0, (folder / "output").read_text()
+        life = {"life_s": time.monotonic() - began, "killed": False, "candidates_at_kill": 0}
+        lives.append(life | {"left": len(_candidates())})
         return lives
+
+
+def _lives_until_its_moment(head: subprocess.Popen[bytes], output: Path, rng: random.Random) -> bool:
+    """Wait for a random moment: a quarter of them while the head starts, the others while it works. False: it has ended."""
+    if rng.random() < 0.25:
+        moment = time.monotonic() + rng.uniform(0.05, 5.0)
+    else:
+        while " ready" not in output.read_text() and head.poll() is None:
+            time.sleep(0.02)
+        moment = time.monotonic() + rng.uniform(0.0, 3.0)
+    while time.monotonic() < moment and head.poll() is None:
+        time.sleep(0.005)
+    return head.poll() is None
 
 
 def _candidates() -> list[int]:
