@@ -16,16 +16,15 @@ from dataclasses import dataclass, replace
 
 from orchestrator import events as ev
 from orchestrator import inbox, trial_files
+from orchestrator.acts import Acts
 from orchestrator.events import EndState, WorkerState
 from orchestrator.ledger import CandidateState
 from orchestrator.opening import Parts, candidates_ended_by, tell
 from orchestrator.pool import Failed, Incoming, Joined, Lost, Measured, Peeked, Pool
-from orchestrator.proposers import choose
-from orchestrator.proposers.base import Brief, Proposal, ProposalError
-from orchestrator.repository import CHAMPION, candidate_ref, stack_ref
+from orchestrator.proposers.base import Proposal
 from orchestrator.tournament import decisions as do
 from orchestrator.tournament.machine import Tournament
-from workers.trial import CommandPlan, Measurement, Outcome, Progress, TrainPlan, TrialSpec
+from workers.trial import Measurement, Outcome, Progress
 
 TICK_S = 0.5  # how often the clock, the inbox and the running trials are looked at
 CANCEL_PATIENCE_S = 20.0
@@ -56,6 +55,7 @@ class Campaign:
         self._watchers = watchers
         self._tournament = Tournament(parts.ledger, parts.settings)
         self._proposers = {proposer.name: proposer for proposer in parts.proposers}
+        self._acts = Acts(parts, pool, self._record)
         self.interrupted = False
         self._end: End | None = None
         self._ticked = 0.0
@@ -86,7 +86,7 @@ class Campaign:
     def _work(self, on_tick: Callable[[float, Mapping[str, Progress]], None]) -> End:
         for candidate in list(self.ledger.pending.values()):
             if candidate.state is CandidateState.PROPOSED:  # the former head was killed before its gates had spoken
-                self._admit(candidate.id)
+                self._acts.admit(candidate.id)
         self._read_inbox()
         self.pool.start()
         while self._end is None:
@@ -226,7 +226,7 @@ class Campaign:
             if isinstance(message, str):
                 self._record(ev.Note(message, "warning"))
             elif message.token not in taken:
-                self._propose(
+                self._acts.propose(
                     PERSON,
                     Proposal(message.description, message.edits, token=message.token, against=message.against),
                 )
@@ -243,164 +243,12 @@ class Campaign:
 
     def _carry_out(self, decision: do.Decision) -> None:
         match decision:
-            case do.StartTrial():
-                self._start_trial(decision)
-            case do.RestartTrial():
-                attempt = self.ledger.open_trials[decision.trial].attempt + 1
-                self._record(ev.TrialRestarted(decision.trial, attempt, decision.worker))
-                self._submit(decision.trial)
-            case do.Propose():
-                self._ask_a_proposer()
-            case do.Reapply():
-                self._reapply(decision.candidate)
-            case do.BuildStack():
-                self._build_stack(decision.candidates)
-            case do.MoveChampion():
-                moved = self.parts.stacking.champion_commits(self.ledger.stacks[decision.stack], time.time())
-                self._record(moved)
-                self.parts.repository.set_ref(CHAMPION, moved.commit)
             case do.Finish():
                 self._end = End(EndState.FINISHED)
             case do.GiveUp():
                 self._end = End(EndState.FAILED, decision.detail, decision.trial)
             case _:
-                self._record(decision)
-
-    def _start_trial(self, start: do.StartTrial) -> None:
-        trial = f"t{len(self.ledger.trials) + 1:06d}"
-        self._record(
-            ev.TrialStarted(
-                trial,
-                start.purpose,
-                start.commit,
-                start.candidates,
-                start.seed,
-                start.worker,
-                self.pool.gpus_a_trial,
-                start.stack,
-            )
-        )
-        self._submit(trial)
-
-    def _submit(self, trial: str) -> None:
-        out = self.ledger.open_trials[trial]
-        config, base = self.parts.config, self.ledger.base
-        commit = out.started.commit
-        trial_files.forget_log(self.parts.run, trial)  # of an attempt that died
-        spec = TrialSpec(
-            trial_id=trial,
-            attempt=out.attempt,
-            commit=commit,
-            base_commit=base,
-            sealed=self.parts.admission.scoping.sealed,
-            plan=self._plan(),
-            objective=config.objective.metric,
-            seed=out.started.seed,
-            timeout_s=config.trial.timeout_s,
-            cpus=config.trial.cpus,
-            gpus=self.pool.gpus_a_trial,
-            # What is compared at the end, on text that decided nothing: the baseline, and each champion as it was measured.
-            held_out=out.started.purpose is not ev.Purpose.RACE,
-            bundle=None if commit == base else self.parts.repository.bundle(commit, base),
-        )
-        self.pool.submit(out.worker, spec)
-
-    def _plan(self) -> TrainPlan | CommandPlan:
-        target = self.parts.config.target
-        if target.runner == "train":
-            return TrainPlan(self.parts.config.trial.budget_s, target.corpus)
-        assert target.command is not None
-        return CommandPlan(target.command, target.setup, target.guards, target.mounts)
-
-    def _ask_a_proposer(self) -> None:
-        entries, given = self.parts.config.proposers, self.ledger.proposals_by
-        names = [proposer.name for proposer in self.parts.proposers]
-        over = [i for i, name in enumerate(names) if name in self.ledger.exhausted]
-        index = choose([entry.weight for entry in entries], [given.get(name, 0) for name in names], over)
-        assert index is not None  # the tournament asks only while one has something to give
-        name = names[index]
-        try:
-            proposal = self._proposers[name].propose(self._brief(name))
-        except ProposalError as error:
-            candidate = self._propose(name, Proposal(error.description, ()), admit=False)
-            self._record(ev.Rejected(candidate, "edit", error.reason))
-            return
-        except OSError as error:  # such as a replay file that was moved away meanwhile
-            self._record(ev.Note(f"{name} can give no more proposals: {error}", "warning"))
-            proposal = None
-        if proposal is None:
-            self._record(ev.ProposalsEnded(name))
-            return
-        self._propose(name, proposal)
-
-    def _brief(self, proposer: str) -> Brief:
-        champion = self.ledger.champion
-        assert champion is not None
-        repository, scope = self.parts.repository, self.parts.admission.scoping.scope
-        return Brief(
-            champion=champion.commit,
-            read=lambda path: repository.read(champion.commit, path),
-            editable=tuple(path for path in repository.files(champion.commit) if scope.matches(path)),
-            kept=champion.kept,
-            proposed=self.ledger.proposals_by.get(proposer, 0),
-            outstanding=tuple(
-                c.proposed.token
-                for c in self.ledger.pending.values()
-                if c.proposed.proposer == proposer and c.proposed.token is not None
-            ),
-            base=self.ledger.base,
-        )
-
-    def _propose(self, proposer: str, proposal: Proposal, *, admit: bool = True) -> str:
-        candidate = f"c{len(self.ledger.candidates) + 1:04d}"
-        self._record(
-            ev.Proposed(
-                candidate,
-                proposer,
-                proposal.description,
-                proposal.edits,
-                proposal.parents,
-                proposal.token,
-                proposal.usd,
-                proposal.against,
-            )
-        )
-        if admit:
-            self._admit(candidate)
-        return candidate
-
-    def _admit(self, name: str) -> None:
-        candidate, champion = self.ledger.candidates[name], self.ledger.champion
-        assert champion is not None
-        seen = self.ledger.syntax_seen.get(champion.commit, {})
-        result = self.parts.admission.admit(candidate.proposed, champion.commit, candidate.proposed_at, seen)
-        self._record(result)
-        if isinstance(result, ev.Admitted):
-            self._publish(result)
-
-    def _reapply(self, name: str) -> None:
-        candidate, champion = self.ledger.candidates[name], self.ledger.champion
-        assert champion is not None
-        assert candidate.admitted is not None
-        result = self.parts.admission.carry_over(candidate.proposed, candidate.admitted, champion.commit, candidate.proposed_at)
-        self._record(result)
-        if isinstance(result, ev.Admitted):
-            self._publish(result)
-
-    def _publish(self, admitted: ev.Admitted) -> None:
-        self.parts.repository.set_ref(candidate_ref(admitted.candidate), admitted.commit)
-        self.parts.repository.bundle(admitted.commit, self.ledger.base)  # ahead of need: a free worker must not wait for it
-
-    def _build_stack(self, candidates: tuple[str, ...]) -> None:
-        name = f"s{len(self.ledger.stacks) + 1:04d}"
-        built, left_out = self.parts.stacking.build(name, candidates, time.time())
-        for event in left_out:
-            self._record(event)
-            if isinstance(event, ev.Admitted):
-                self._publish(event)
-        if built is not None:
-            self._record(built)
-            self.parts.repository.set_ref(stack_ref(name), built.commit)
+                self._acts.carry_out(decision)
 
     # -- the end
 

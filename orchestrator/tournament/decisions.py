@@ -68,16 +68,5 @@ class GiveUp:
     trial: str | None = None
 
 
-Decision = (
-    StartTrial
-    | RestartTrial
-    | Reapply
-    | BuildStack
-    | MoveChampion
-    | Propose
-    | Finish
-    | GiveUp
-    | CandidateDecided
-    | StackDecided
-    | LimitReached
-)
+Act = StartTrial | RestartTrial | Reapply | BuildStack | MoveChampion | Propose | CandidateDecided | StackDecided | LimitReached
+Decision = Act | Finish | GiveUp
