@@ -13,7 +13,7 @@ from orchestrator import events as ev
 from orchestrator import trial_files
 from orchestrator.opening import Parts
 from orchestrator.pool import Pool
-from orchestrator.proposers import choose
+from orchestrator.proposers import choose, exhausted_reason
 from orchestrator.proposers.base import Brief, Proposal, ProposalError
 from orchestrator.repository import CHAMPION, candidate_ref, stack_ref
 from orchestrator.tournament import decisions as do
@@ -120,7 +120,7 @@ class Acts:
             self._record(ev.Note(f"{name} can give no more proposals: {error}", "warning"))
             proposal = None
         if proposal is None:
-            self._record(ev.ProposalsEnded(name))
+            self._record(ev.ProposalsEnded(name, exhausted_reason(self._proposers[name])))
             return
         self.propose(name, proposal)
 

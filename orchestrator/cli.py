@@ -7,6 +7,7 @@ nothing was started; 130 interrupted. An error is one message on standard error;
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 import traceback
@@ -24,12 +25,16 @@ class UsageError(Exception):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # ± and → on a terminal that knows only ASCII
     given = _parser().parse_args(argv)
     try:
         code: int = given.verb(given)
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
+        print("regatta: ended at once; a run goes on with `regatta resume RUN`", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

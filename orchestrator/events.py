@@ -132,6 +132,7 @@ class ProposalsEnded:
     """This proposer has nothing more to give."""
 
     proposer: str
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ Everything that can be wrong with what the user gave is found here, before anyth
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from orchestrator.proposers.base import Proposer, Result
 from orchestrator.repository import CampaignRepository
 from orchestrator.run_directory import RunDirectory, refuse_existing
 from orchestrator.stacking import Stacking
-from orchestrator.target import resolve_target, scope_of
+from orchestrator.target import Scoping, resolve_target, scope_of
 from orchestrator.tournament.settings import Constraint, Limits, Prices, Settings
 
 # Over how many candidates the error rate is spent when neither a limit nor the proposers say how many there will be.
@@ -67,6 +68,8 @@ def open_new(config_path: str, overrides: Sequence[str], run_dir: Path | None, w
         planned = planned_candidates(config, made)
         opened = ev.CampaignOpened(config.name, base, config.target.repo, scoping.runner, config.seed, planned, target.folder)
         journal.append(opened, time.time())
+        for text in _warnings(config, scoping):
+            journal.append(ev.Note(text, "warning"), time.time())
         journal.close()
     return RunDirectory.existing(path)
 
@@ -184,6 +187,17 @@ def planned_candidates(config: Config, made: tuple[Proposer, ...]) -> int:
     if all(count is not None for count in counts):
         known.append(sum(count for count in counts if count is not None))
     return max(1, min(known)) if known else PLANNED_WHEN_UNKNOWN
+
+
+def _warnings(config: Config, scoping: Scoping) -> list[str]:
+    """What a person may not have meant."""
+    words = re.split(r"[\s;&|()'\"]+", config.target.command or "")
+    run = [path for path in scoping.editable if path in words or f"./{path}" in words]
+    return [
+        f"{path} can be edited and is what target.command runs: a candidate can print any number it likes; measuring it from a "
+        "sealed file is safer"
+        for path in run
+    ]
 
 
 def _with_absolute_paths(config: Config, working_dir: Path) -> Config:

@@ -13,7 +13,9 @@ import queue
 import shutil
 import signal
 import tempfile
+import threading
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,7 +31,7 @@ _RAY_ENVIRONMENT = {
     "RAY_enable_metrics_collection": "0",
     "RAY_prestart_worker_first_driver": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
-    "RAY_DEDUP_LOGS": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",  # its words go to its own files, not over the live view
     # A node that hangs is noticed after about 5 s, not after a minute.
     "RAY_health_check_initial_delay_ms": "2000",
     "RAY_health_check_period_ms": "1500",
@@ -102,7 +104,7 @@ class Pool:
     cpus: int
     base_bundle: bytes
     arrivals: queue.SimpleQueue[Any]
-    temp_dir: Path = field(default_factory=lambda: Path(tempfile.gettempdir()) / f"regatta-{uuid.uuid4().hex[:8]}")
+    temp_dir: Path = field(default_factory=lambda: _short_temp_dir() / f"regatta-{uuid.uuid4().hex[:8]}")
     gpus_a_trial: float = 0.0
     _hands: dict[str, _Hand] = field(default_factory=dict)
     _ray: Any = None
@@ -115,7 +117,7 @@ class Pool:
 
         self._ray = ray
         try:
-            with _environment_without_ray_address(self.address):
+            with _environment_without_ray_address(self.address), _own_signal_handlers():
                 self._connect()
         except (ConnectionError, RuntimeError, ValueError, TimeoutError, OSError) as error:
             self.close()
@@ -258,8 +260,14 @@ def reap(temp_dir: Path) -> int:
     return len(ended)
 
 
+def _short_temp_dir() -> Path:
+    """Where Ray's sockets fit: a path of theirs must stay under 108 bytes, and Ray adds about 70."""
+    folder = Path(tempfile.gettempdir())
+    return folder if len(os.fsencode(folder)) <= 20 else Path("/tmp")
+
+
 @contextlib.contextmanager
-def _environment_without_ray_address(address: str) -> Any:
+def _environment_without_ray_address(address: str) -> Iterator[None]:
     """`RAY_ADDRESS` would override the address `local`."""
     saved = os.environ.pop("RAY_ADDRESS", None) if address == "local" else None
     try:
@@ -267,6 +275,18 @@ def _environment_without_ray_address(address: str) -> Any:
     finally:
         if saved is not None:
             os.environ["RAY_ADDRESS"] = saved
+
+
+@contextlib.contextmanager
+def _own_signal_handlers() -> Iterator[None]:
+    """Ray takes SIGTERM for itself and would exit on the spot: give it back to whoever had it."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            if threading.current_thread() is threading.main_thread() and handler is not None:
+                signal.signal(number, handler)
 
 
 def _first_line(error: BaseException) -> str:

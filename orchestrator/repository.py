@@ -143,18 +143,24 @@ class CampaignRepository:
             )
         return done.stdout.decode("utf-8", "surrogateescape") if done.returncode == 0 else None
 
-    def texts_after_patch(self, commit: str, patch: Path) -> dict[str, str | None]:
+    def texts_after_patch(self, commit: str, patch: Path, folder: str = "") -> dict[str, str | None]:
         """The new text of each file that a patch changes when it is applied to `commit`; None where it deletes one.
 
-        Raises `RepositoryError` where it does not apply.
+        `folder`: where in the user's repository the target lies; a patch made there may name its files from the root. Raises
+        `RepositoryError` where it does not apply.
         """
+        strip = 1 + (len(folder.split("/")) if folder and self._all_below(patch, folder) else 0)
         with tempfile.TemporaryDirectory(prefix="regatta-patch-") as folder:
             env = {"GIT_INDEX_FILE": str(Path(folder, "index"))}
             _git(self.path, "read-tree", commit, env=env)
-            _git(self.path, "apply", "--cached", "--whitespace=nowarn", str(patch.resolve()), env=env)
+            _git(self.path, "apply", "--cached", "--whitespace=nowarn", f"-p{strip}", str(patch.resolve()), env=env)
             tree = _git(self.path, "write-tree", env=env).strip()
         names = _git(self.path, "diff", "--name-only", "-z", "--no-renames", commit, tree).split("\0")
         return {name: self._text_in_tree(tree, name) for name in names if name}
+
+    def _all_below(self, patch: Path, folder: str) -> bool:
+        rows = [row for row in _git(self.path, "apply", "--numstat", "-z", str(patch.resolve())).split("\0") if row]
+        return bool(rows) and all(row.split("\t")[-1].startswith(f"{folder}/") for row in rows)
 
     def _text_in_tree(self, tree: str, path: str) -> str | None:
         try:

@@ -46,7 +46,8 @@ def edits_of_patch(record: Record, patch: Path) -> tuple[Edit, ...]:
     try:
         assert record.ledger.champion is not None
         champion = record.ledger.champion.commit
-        texts = repository.texts_after_patch(champion, patch)
+        folder = record.ledger.opened.folder if record.ledger.opened is not None else ""
+        texts = repository.texts_after_patch(champion, patch, folder)
     except RepositoryError as error:
         raise SuggestionError(f"--patch {patch}: does not apply to the champion: {error}") from error
     finally:

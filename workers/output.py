@@ -45,9 +45,14 @@ class CappedLog:
             chunk = bytes(self._head[offset:]) + bytes(self._tail[max(0, offset - tail_begins) :])
             return chunk, self._total_bytes
 
-    def last_line(self, most: int = 300) -> str | None:
-        """The last line with something on it, fit to be shown; None where nothing was printed."""
-        text = self.value()[-8192:].decode(errors="replace")
+    @property
+    def total_bytes(self) -> int:
+        """All that was ever appended."""
+        return self._total_bytes
+
+    def last_line(self, offset: int = 0, most: int = 300) -> str | None:
+        """The last line with something on it behind `offset` bytes, fit to be shown; None where nothing was printed."""
+        text = self.since(offset)[0][-8192:].decode(errors="replace")
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         if not lines:
             return None

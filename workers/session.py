@@ -56,6 +56,7 @@ class Session:
     reported: dict[str, float] = field(default_factory=dict)
     phase: str = "workspace"
     peak_vram_mb: Callable[[], float | None] = lambda: None
+    log_offset: int = 0  # where in the log the latest process began
     _told_at: float = 0.0
 
     def workspace(self) -> Workspace:
@@ -84,6 +85,7 @@ class Session:
         """Start one process tree in a workspace."""
         environment = {**candidate_environment(self.spec, self.machine, workspace), **(extra or {})}
         workspace.mend()  # an earlier process may have removed it
+        self.log_offset = self.log.total_bytes
         return ContainedProcess(Command(argv, workspace.path, environment, workspace.folder, handed), self.log, on_stdout)
 
     def run(self, argv: tuple[str, ...], workspace: Workspace, on_stdout: Callable[[bytes], None] | None = None) -> Exit:
@@ -99,8 +101,8 @@ class Session:
             self.measured["peak_rss_mb"] = max(exited.peak_rss_mb, self.measured.get("peak_rss_mb", 0.0))
 
     def last_words(self) -> str:
-        """The last line that the candidate printed, to end a reason with."""
-        line = self.log.last_line()
+        """The last line that the latest process printed, to end a reason with."""
+        line = self.log.last_line(self.log_offset)
         return f": {line}" if line else ""
 
 

@@ -105,7 +105,8 @@ def _about_the_campaign(event: ev.Event) -> tuple[str, str] | None:
             state = "ready" if event.state is ev.WorkerState.IDLE else event.state.value.replace("_", " ")
             return "worker", f"{event.worker} {state}, {one_line(event.device)} on {one_line(event.node)}{detail}"
         case ev.ProposalsEnded():
-            return "proposer", f"{one_line(event.proposer)} has nothing more to propose"
+            why = f": {one_line(event.reason)}" if event.reason else ""
+            return "proposer", f"{one_line(event.proposer)} has nothing more to propose{why}"
         case ev.Note():
             return "warning" if event.level == "warning" else "note", one_line(event.text)
         case _:

@@ -14,6 +14,8 @@ from orchestrator.views.status import count_candidates
 from orchestrator.views.stories import commit_name, evidence_lines, fate, finals_of, near_misses, samples_text, worth_porting
 from orchestrator.views.words import better, change, duration, number, plural, with_error
 
+DIFF_CHARACTERS = 40_000
+
 _NAMES = ("kept", "discarded", "inconclusive", "rejected", "crashed", "violations", "conflicts", "pending")
 
 
@@ -117,8 +119,16 @@ def about(record: Record, candidate: Candidate) -> str:
         who = provenance(ledger, record.config).value
         text += ["", f"  trials ({ledger.objective} {who}):"]
         text += [_trial_line(ledger, ledger.trials[name]) for name in candidate.trials]
+    return "\n".join([*text, "", _capped(record, candidate) or "(it changes nothing)"])
+
+
+def _capped(record: Record, candidate: Candidate) -> str:
+    """The diff, as much of it as a person reads on a terminal."""
     diff = diff_of(record, candidate).rstrip("\n")
-    return "\n".join([*text, "", diff or "(it changes nothing)"])
+    if len(diff) <= DIFF_CHARACTERS:
+        return diff
+    where = f"git -C {record.run.repo} show candidate/{candidate.id}"
+    return f"{diff[:DIFF_CHARACTERS]}\n… {len(diff) - DIFF_CHARACTERS} characters more: {where}"
 
 
 def _aligned(rows: list[tuple[str, str]]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from orchestrator.events import StopReason
+from orchestrator.events import EndState, StopReason
 from orchestrator.ledger import Candidate, Ledger
 from orchestrator.views.diffs import diff_of
 from orchestrator.views.loading import Record
@@ -99,7 +99,9 @@ def _next(record: Record, any_kept: bool) -> list[str]:
     if any_kept:
         rows.append(("take it home", f"{fetch_line(record)}    (in your own repository)"))
     stopped = record.ledger.stopped
-    if stopped is not None and stopped.reason is StopReason.PROPOSALS:
+    if stopped is not None and stopped.state is EndState.FAILED and not record.ledger.book.count:
+        rows.append(("next", "mend the target or the config, then begin a new run (--run-dir)"))
+    elif stopped is not None and stopped.reason is StopReason.PROPOSALS:
         rows.append(("another idea", f"regatta propose {run} --patch FILE --description TEXT; regatta resume {run}"))
     else:
         rows.append(("go on", f"regatta resume {run}{_more(record)}"))

@@ -21,7 +21,7 @@ PROPOSALS: list[dict[str, Any]] = [
     swap("SD = ", "import shutil, os; shutil.rmtree(os.getcwd())\nSD = ", "deletes its workspace"),
     swap("SD = ", "import time; time.sleep(60)\nSD = ", "hangs"),
     swap("SD = ", "raise SystemExit('no')\nSD = ", "crashes"),
-    swap("SD = ", "print('x' * 300_000_000)\nSD = ", "prints 300 MB, and is otherwise null"),
+    swap("SD = ", "print('x' * 100_000_000)\nSD = ", "prints 100 MB, and is otherwise null"),
     swap("SD = ", LEAVE_A_CHILD + "SD = ", "leaves a child, and is otherwise null"),
     swap("d=4.0", "d=float('nan')", "writes NaN"),
     swap("d=4.0,", "d=4.0,  # a comment", "no-op: a comment"),
@@ -58,7 +58,7 @@ def night(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     place = Place(tmp_path_factory.mktemp("night"))
     place.summing_target(sd=request.param)
     proposals = json.loads(json.dumps(PROPOSALS).replace("{sd}", str(request.param)))
-    place.config("night", proposals, trial={"timeout_s": 5.0})
+    place.config("night", proposals, trial={"timeout_s": 10.0})
     done = place.regatta("run", "night.yaml")
     assert done.returncode == 0, done.stdout + done.stderr
     return place
@@ -113,7 +113,7 @@ def test_status_says_what_the_contract_says(night: Place) -> None:
     ]
     assert found["champion"]["mean"] == pytest.approx(7.0, abs=0.1)
     assert found["baseline"]["mean"] == pytest.approx(10.0, abs=0.1)
-    assert found["trials"]["timeout"] == 1
+    assert found["trials"]["timeout"] >= 1  # an idle worker may have taken a second sample of what hangs
     assert found["spend"]["energy_wh"] is None
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from place import Place, swap
+from place import MEASURE, Place, swap
 
 from orchestrator.edits import Edit
 from orchestrator.events import Proposed
@@ -53,9 +53,12 @@ def all_is_decided_once(place: Place) -> None:
     subprocess.run(["git", "-C", str(place.path / "runs/night/repo"), "fsck", "--full"], check=True, capture_output=True)
 
 
-def test_ctrl_c_ends_in_order_with_130_and_resume_finishes(running: tuple[Place, subprocess.Popen[str]]) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_in_order_with_130_and_resume_finishes(
+    running: tuple[Place, subprocess.Popen[str]], number: signal.Signals
+) -> None:
     place, head = running
-    head.send_signal(signal.SIGINT)
+    head.send_signal(number)
     output, errors = head.communicate(timeout=60)
     assert head.returncode == 130, errors
     assert "Traceback" not in errors
@@ -165,3 +168,30 @@ def test_resume_changes_limits_alone(place: Place) -> None:
     done = place.regatta("resume", "runs/night", "--set", "objective.direction=maximize")
     assert done.returncode == 2
     assert "limits" in done.stderr
+
+
+def test_a_patch_made_at_the_root_of_the_users_repository_is_understood(place: Place) -> None:
+    place.target({"README": "a repository with the target in a folder\n"})
+    folder = place.path / "target/inside"
+    folder.mkdir()
+    (folder / "values.py").write_text("SD = 0.01\nVALUES = dict(\n    a=1.0,\n)\n")
+    (folder / "measure.py").write_text(MEASURE)
+    place.git("add", "--all")
+    place.git("commit", "--quiet", "-m", "inside")
+    target = {"repo": "target/inside", "editable": ["values.py"], "command": "python measure.py"}
+    place.config("night", [], target=target)
+    assert place.regatta("run", "night.yaml").returncode == 0
+    (folder / "values.py").write_text("SD = 0.01\nVALUES = dict(\n    a=0.5,\n)\n")
+    (place.path / "idea.diff").write_text(place.git("diff"))
+    done = place.regatta("propose", "runs/night", "--patch", "idea.diff", "--description", "mine")
+    assert done.returncode == 0, done.stderr
+    assert place.regatta("resume", "runs/night").returncode == 0
+    assert [row["status"] for row in place.rows("runs/night", "candidates")] == ["keep"]
+
+
+def test_a_person_is_warned_when_what_measures_can_be_edited(place: Place) -> None:
+    place.summing_target(sd=0.02)
+    target = {"repo": "target", "editable": ["*.py"], "command": "python measure.py"}
+    place.config("night", [], target=target)
+    assert place.regatta("run", "night.yaml").returncode == 0
+    assert any("measure.py can be edited" in text for text in place.status("runs/night")["warnings"])
