@@ -31,7 +31,6 @@ _RAY_ENVIRONMENT = {
     "RAY_enable_metrics_collection": "0",
     "RAY_prestart_worker_first_driver": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
-    "RAY_BACKEND_LOG_LEVEL": "fatal",  # its words go to its own files, not over the live view
     # A node that hangs is noticed after about 5 s, not after a minute.
     "RAY_health_check_initial_delay_ms": "2000",
     "RAY_health_check_period_ms": "1500",
