@@ -191,7 +191,11 @@ def test_signals_and_niceness_of_the_worker_are_not_inherited(tmp_path: Path) ->
         run(tmp_path, "sh", "-c", "grep -E 'Sig(Blk|Ign)' /proc/self/status; nice", log=log)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, previous)
-    assert log.value().split() == [b"SigBlk:", b"0" * 16, b"SigIgn:", b"0" * 16, b"0"]
+    _, blocked, _, ignored, niceness = log.value().split()
+    the_c_librarys_own = 0b11 << 31  # signals 32 and 33, which no program can set; whoever started the worker may have
+    assert int(blocked, 16) & ~the_c_librarys_own == 0
+    assert int(ignored, 16) & ~the_c_librarys_own == 0
+    assert niceness == b"0"
 
 
 def test_cancelling_from_another_thread_ends_it_within_a_second(tmp_path: Path, marker: str) -> None:
