@@ -115,10 +115,6 @@ class CampaignRepository:
         except KeyError:
             return True
 
-    def diff(self, old: str, new: str) -> str:
-        """Unified diff between two commits."""
-        return str(self._repo.git.diff("--no-color", "--no-ext-diff", "--no-textconv", old, new, stdout_as_string=True))
-
     def diff_lines(self, old: str, new: str) -> int:
         """Lines added plus lines removed."""
         total = 0

@@ -65,10 +65,6 @@ class TrialSpec:
     held_out: bool = False  # score the split that decides nothing too (train runner)
     bundle: bytes | None = None  # git bundle with `commit`, its prerequisites being what the node already has
 
-    @property
-    def budget_s(self) -> float | None:
-        return self.plan.budget_s if isinstance(self.plan, TrainPlan) else None
-
 
 @dataclass(frozen=True, slots=True)
 class Progress:

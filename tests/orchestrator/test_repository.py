@@ -375,7 +375,7 @@ def story(folder: Path) -> list[str]:
     repository.set_ref(candidate_ref("c0001"), tip)
     patch = folder.parent / "a.patch"
     patch.write_text(PATCH)
-    said = [base, tip, repository.diff(base, tip), str(repository.diff_lines(base, tip)), str(repository.files(tip))]
+    said = [base, tip, str(repository.diff_lines(base, tip)), str(repository.files(tip))]
     said += [str(repository.texts_after_patch(base, patch)), str(repository.reconcile(tip, {"c0001": tip}))]
     assert len(repository.bundle(tip, base)) > 100
     repository.close()
