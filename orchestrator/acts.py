@@ -90,6 +90,7 @@ class Acts:
             gpus=self._pool.gpus_a_trial,
             # What is compared at the end, on text that decided nothing: the baseline, and each champion as it was measured.
             held_out=out.started.purpose is not ev.Purpose.RACE,
+            promotion=out.started.purpose is ev.Purpose.FINAL,
             bundle=None if commit == base else self._parts.repository.bundle(commit, base),
         )
         self._pool.submit(out.worker, spec)

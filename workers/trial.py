@@ -48,6 +48,16 @@ class CommandPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Allowances:
+    """What a candidate of the `train` runner may use outside its budget, from what the champion used. None: no cap yet."""
+
+    setup_s: float | None = None  # from the start of its process to `ready`
+    scoring_s: float | None = None  # until the last answer that makes up the score
+    scoring_rss_mb: float | None = None  # of a process that scores
+    checkpoint_mb: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TrialSpec:
     """One measurement of one commit with one seed. `attempt` grows when the head hands the same trial out again."""
 
@@ -63,6 +73,9 @@ class TrialSpec:
     cpus: int = 1
     gpus: float = 0.0
     held_out: bool = False  # score the split that decides nothing too (train runner)
+    promotion: bool = False  # its score may move the champion: audited more deeply (train runner)
+    allowances: Allowances = Allowances()
+    confined: bool = False  # in the sandbox, or not at all
     bundle: bytes | None = None  # git bundle with `commit`, its prerequisites being what the node already has
 
 
