@@ -1,10 +1,10 @@
 """Runs one candidate's process tree, contained: its time, its output and its end are the worker's.
 
-A `ContainedProcess` is started through a guardian (guardian.py), which ends every descendant when the first process ends,
-when the worker says so, and when the worker dies. Where a candidate kills its guardian, the worker itself ends the
-candidate's process group and whatever still bears its private folder in its environment. This module knows nothing of
-trials, runners or metrics. Not a sandbox: what the tree may see and write is decided by `confined`, through which every
-command line passes.
+A `ContainedProcess` is started through a guardian (guardian/), which ends every descendant when the first process ends,
+when it uses more than it may, when the worker says so, and when the worker dies. Where an unconfined candidate kills its
+guardian, the worker itself ends the candidate's process group and whatever still bears its private folder in its
+environment. What the tree may see and write is the sandbox's business (sandbox.py), for a command that has a `Confinement`.
+This module knows nothing of trials, runners or metrics.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from workers.guardian import GRACE_S, signal_all
+from workers.guardian.limits import Limits
+from workers.guardian.tree import GRACE_S, signal_all
 from workers.output import CappedLog, OutputReader
+from workers.sandbox import Confinement, Launch, started
 from workers.waiting import Cancellation, DeadlinePassedError, wait_until_ready
 
-_GUARDED = (sys.executable, "-I", "-S", str(Path(__file__).with_name("guardian.py")))
+_GUARDED = (sys.executable, "-I", "-S", str(Path(__file__).with_name("guardian")))
 _PATIENCE_S = 30.0  # how long a guardian may take to end its tree before the worker takes over
 
 
@@ -33,15 +35,21 @@ class SurvivorsError(Exception):
     """Processes of a candidate could not be ended: this machine is not fit for another trial."""
 
 
+class SandboxError(Exception):
+    """The sandbox could not be put up, so that nothing of the candidate has run."""
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What is started. `env` is all that it gets; `private` is a folder of this trial alone, named in `env`."""
+    """What is started. `env` is all that it gets; `private` is a folder of this trial alone."""
 
     argv: tuple[str, ...]
-    cwd: Path
+    cwd: Path  # where it begins, if it is not confined
     env: Mapping[str, str]
     private: Path
     handed: tuple[int, ...] = ()  # descriptors that the candidate inherits
+    confinement: Confinement | None = None
+    limits: Limits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +61,8 @@ class Exit:
     wall_s: float
     peak_rss_mb: float | None  # of the largest process; never below the 8 MB of the guardian that it was forked from
     left_behind: int  # processes that outlived the first one and were ended
+    exceeded: str | None = None  # the limit for which the tree was ended: `memory: …`, `processes: …`, `disk: …`
+    unconfined: bool = False  # the sandbox could not be put up: nothing was run
 
     @property
     def succeeded(self) -> bool:
@@ -67,31 +77,17 @@ class Exit:
         return "ended together with its guardian, which it may have killed"
 
 
-def confined(command: Command) -> list[str]:
-    """The command line as it is run: the one place where a sandbox is put around a candidate."""
-    return list(command.argv)
-
-
 class ContainedProcess:
     """A running process tree. Use as a context manager: leaving it ends the tree."""
 
     def __init__(self, command: Command, log: CappedLog, on_stdout: Callable[[bytes], None] | None = None) -> None:
         control_read, self._control = os.pipe()
         self._status, status_write = os.pipe()
-        handed = ",".join(map(str, command.handed))
         self._private = command.private
+        self._sandbox_status: int | None = None
         self._started = time.monotonic()
         try:
-            self._guardian = subprocess.Popen(
-                [*_GUARDED, str(control_read), str(status_write), handed, "--", *confined(command)],
-                cwd=command.cwd,
-                env=dict(command.env),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                pass_fds=(control_read, status_write, *command.handed),
-                start_new_session=True,  # a Ctrl-C on the worker's terminal is the worker's business
-            )
+            self._guardian = self._start(command, control_read, status_write)
         except OSError:
             os.close(self._control)
             os.close(self._status)
@@ -105,6 +101,25 @@ class ContainedProcess:
         self._reader.start()
         self._said = b""
         self._exit: Exit | None = None
+
+    def _start(self, command: Command, control: int, status: int) -> subprocess.Popen[bytes]:
+        with contextlib.ExitStack() as stack:
+            argv, handed = list(command.argv), command.handed
+            if command.confinement is not None:
+                launch = stack.enter_context(Launch(command.confinement, command.argv))
+                argv, handed = launch.argv, (*command.handed, *launch.descriptors)
+                self._sandbox_status = launch.status
+            limits = "-" if command.limits is None else str(command.limits)
+            return subprocess.Popen(
+                [*_GUARDED, str(control), str(status), ",".join(map(str, handed)), limits, "--", *argv],
+                cwd=command.cwd,
+                env=dict(command.env),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                pass_fds=(control, status, *handed),
+                start_new_session=True,  # a Ctrl-C on the worker's terminal is the worker's business
+            )
 
     def __enter__(self) -> ContainedProcess:
         return self
@@ -163,9 +178,28 @@ class ContainedProcess:
                 pipe.close()
         os.close(self._control)
         os.close(self._status)
+        began = self._began_inside()
         if end is None:
             return Exit(None, None, time.monotonic() - self._started, None, 0)
-        return Exit(end["exit_code"], end["signal"], end["wall_s"], end["max_rss_kb"] / 1024 or None, end["left_behind"])
+        code, number = end["exit_code"], end["signal"]
+        if self._sandbox_status is not None and code in range(129, 129 + signal.SIGRTMAX):
+            code, number = None, end["exit_code"] - 128  # as bubblewrap tells of signals
+        return Exit(
+            code,
+            number,
+            end["wall_s"],
+            end["max_rss_kb"] / 1024 or None,
+            end["left_behind"],
+            end["exceeded"],
+            unconfined=end["exit_code"] == 1 and not began,
+        )
+
+    def _began_inside(self) -> bool:
+        """Whether the candidate itself was started, not only the sandbox around it."""
+        if self._sandbox_status is None:
+            return True
+        with os.fdopen(self._sandbox_status, "rb") as status:  # all who could write to it are gone
+            return started(status.read())
 
 
 def _end_leaderless(group: int | None, private: Path) -> None:

@@ -8,6 +8,7 @@ node does not have, for the caller to send them. All that it makes is gone when 
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,25 +17,44 @@ from tempfile import gettempdir
 from workers.fingerprint import fingerprint
 from workers.git import GitError
 from workers.output import CappedLog
-from workers.process import SurvivorsError
+from workers.process import SandboxError, SurvivorsError
 from workers.runners import command, train
-from workers.session import Machine, Session, Stopped
+from workers.session import Machine, Room, Session, Stopped
 from workers.subject_data import DataError
 from workers.telemetry import Recorder, cpu_name, open_gpu
 from workers.trial import Measurement, Outcome, Progress, TrainPlan, TrialSpec
 from workers.waiting import Cancellation, CancelledError, DeadlinePassedError
 from workers.workspace import MissingBaseError, NodeRepository
 
+_MEMORY_LEFT = 0.9  # of a machine's memory for candidates, the rest for the system, Ray and the page cache
+_MOST_PROCESSES = 4096  # a data loader or a parallel compiler has hundreds
+_MOST_DISK_MB = 64 << 10
 
-def this_machine(root: Path | None = None, visible_devices: str = "", data_root: Path | None = None) -> Machine:
-    """What this process can measure with. `root`: where caches and workspaces lie, on a local disk."""
+
+def this_machine(
+    root: Path | None = None, visible_devices: str = "", data_root: Path | None = None, *, share: float = 1.0
+) -> Machine:
+    """What this process can measure with. `root`: where caches and workspaces lie, on a local disk; `share`: its part of
+    the machine's memory and disk, where several workers live on it."""
     gpu = open_gpu(visible_devices)
+    folder = root or Path(gettempdir()) / f"regatta-{os.getuid()}"
     return Machine(
-        repository=NodeRepository(root or Path(gettempdir()) / f"regatta-{os.getuid()}"),
+        repository=NodeRepository(folder),
         gpu=gpu,
         visible_devices=visible_devices,
         device=gpu.name or cpu_name(),
         data_root=data_root or Path(os.environ.get("REGATTA_DATA") or Path.home() / ".cache/regatta"),
+        room=_room(folder, share),
+    )
+
+
+def _room(folder: Path, share: float) -> Room:
+    memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    free_bytes = shutil.disk_usage(folder).free
+    return Room(
+        memory_mb=int(_MEMORY_LEFT * share * memory_bytes) >> 20,
+        processes=_MOST_PROCESSES,
+        disk_mb=min(_MOST_DISK_MB, int(share * free_bytes / 2) >> 20),
     )
 
 
@@ -71,7 +91,7 @@ def run_trial(
         outcome, reason = Outcome.OK, None
     except MissingBaseError:
         raise
-    except (Stopped, CancelledError, DeadlinePassedError, GitError, DataError, SurvivorsError, OSError) as error:
+    except (Stopped, CancelledError, DeadlinePassedError, GitError, DataError, SandboxError, SurvivorsError, OSError) as error:
         outcome, reason = _explain(error, session)
     ok = outcome is Outcome.OK
     if spec.gpus and recorder.peak_vram_mb is not None:

@@ -13,14 +13,26 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from workers import sandbox
+from workers.guardian.limits import Limits
 from workers.output import CappedLog
-from workers.process import Command, ContainedProcess, Exit
+from workers.process import Command, ContainedProcess, Exit, SandboxError
 from workers.telemetry import Gpu
-from workers.trial import Outcome, Progress, TrialSpec
+from workers.trial import CommandPlan, Outcome, Progress, TrialSpec
 from workers.waiting import Cancellation
 from workers.workspace import NodeRepository, Workspace
 
 _PROGRESS_EVERY_S = 0.2
+_WHOSE_EXCESS = {"memory": Outcome.CRASH}  # a slip, most likely; the other limits nobody meets by accident
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How much of this machine one trial may fill."""
+
+    memory_mb: int
+    processes: int  # at a time, threads included
+    disk_mb: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +44,7 @@ class Machine:
     visible_devices: str  # CUDA_VISIBLE_DEVICES for candidates; empty: none
     device: str  # the name by which measurements know it
     data_root: Path  # where prepare.py keeps data
+    room: Room
 
 
 class Stopped(Exception):  # noqa: N818  a way out, not an error
@@ -56,6 +69,7 @@ class Session:
     reported: dict[str, float] = field(default_factory=dict)
     phase: str = "workspace"
     peak_vram_mb: Callable[[], float | None] = lambda: None
+    hidden: tuple[Path, ...] = ()  # copies of held-out text on this machine
     log_offset: int = 0  # where in the log the latest process began
     _told_at: float = 0.0
 
@@ -83,10 +97,36 @@ class Session:
         on_stdout: Callable[[bytes], None] | None = None,
     ) -> ContainedProcess:
         """Start one process tree in a workspace."""
-        environment = {**candidate_environment(self.spec, self.machine, workspace), **(extra or {})}
-        workspace.mend()  # an earlier process may have removed it
+        spec, room = self.spec, self.machine.room
+        environment = {**candidate_environment(spec, self.machine, workspace), **(extra or {})}
+        workspace.mend()
         self.log_offset = self.log.total_bytes
-        return ContainedProcess(Command(argv, workspace.path, environment, workspace.folder, handed), self.log, on_stdout)
+        command = Command(
+            argv,
+            workspace.path,
+            environment,
+            workspace.folder,
+            handed,
+            self._confinement(workspace) if spec.confined else None,
+            Limits(room.memory_mb, room.processes, room.disk_mb, str(workspace.folder)),
+        )
+        return ContainedProcess(command, self.log, on_stdout)
+
+    def _confinement(self, workspace: Workspace) -> sandbox.Confinement:
+        """What the trial's processes see. Raises SandboxError where nothing can be confined."""
+        lacks = sandbox.lacks()
+        if lacks is not None:
+            raise SandboxError(lacks)
+        return sandbox.Confinement(
+            workspace.path,
+            workspace.home,
+            workspace.tmp,
+            sealed=workspace.sealed,
+            readable=_readable(self.spec),
+            hidden=self.hidden,
+            devices=self.machine.gpu.nodes() if self.spec.gpus else (),
+            shared_memory_mb=max(64, self.machine.room.memory_mb // 4),
+        )
 
     def run(self, argv: tuple[str, ...], workspace: Workspace, on_stdout: Callable[[bytes], None] | None = None) -> Exit:
         """Run one process tree to its end."""
@@ -96,7 +136,12 @@ class Session:
         return exited
 
     def note_memory(self, exited: Exit) -> None:
-        """The trial's `peak_rss_mb` is that of its largest process."""
+        """The trial's `peak_rss_mb` is that of its largest process. Raises Stopped for a tree that used more than it may."""
+        if exited.unconfined:
+            raise SandboxError(f"the sandbox was not put up{self.last_words()}")
+        if exited.exceeded is not None:
+            limit = exited.exceeded.partition(":")[0]
+            raise Stopped(_WHOSE_EXCESS.get(limit, Outcome.VIOLATION), f"{exited.exceeded} (during {self.phase})")
         if exited.peak_rss_mb is not None:
             self.measured["peak_rss_mb"] = max(exited.peak_rss_mb, self.measured.get("peak_rss_mb", 0.0))
 
@@ -108,14 +153,20 @@ class Session:
 
 def candidate_environment(spec: TrialSpec, machine: Machine, workspace: Workspace) -> dict[str, str]:
     """All that a candidate's processes find in their environment. Nothing is inherited, so no key can be."""
-    path = os.environ.get("PATH", os.defpath)
+    home, tmp, devices = str(workspace.home), str(workspace.tmp), machine.visible_devices
+    folders = [str(Path(sys.executable).parent), *os.environ.get("PATH", os.defpath).split(os.pathsep)]
+    if spec.confined:
+        home, tmp, devices = str(sandbox.HOME), str(sandbox.TMP), machine.gpu.uuids() or devices
+        roots = (*sandbox.visible_roots(), *_readable(spec))
+        folders = [folder for folder in folders if any(Path(folder).resolve().is_relative_to(root) for root in roots)]
     environment = {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{path}",  # so that `python` is the worker's
-        "HOME": str(workspace.home),
-        "TMPDIR": str(workspace.tmp),
+        "PATH": os.pathsep.join(dict.fromkeys(folders)),  # the worker's `python` first
+        "HOME": home,
+        "TMPDIR": tmp,
+        "USER": sandbox.USER,
         "LANG": "C.UTF-8",
         "OMP_NUM_THREADS": str(spec.cpus),
-        "CUDA_VISIBLE_DEVICES": machine.visible_devices if spec.gpus else "",
+        "CUDA_VISIBLE_DEVICES": devices if spec.gpus else "",
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # NVML's order: what is metered is what is used
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",  # what was printed before the end is in the log, however it ended
@@ -125,3 +176,10 @@ def candidate_environment(spec: TrialSpec, machine: Machine, workspace: Workspac
     if spec.gpus and "LD_LIBRARY_PATH" in os.environ:  # where container platforms put the driver's libraries
         environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
     return environment
+
+
+def _readable(spec: TrialSpec) -> tuple[Path, ...]:
+    """Folders outside the workspace that the trial's processes read, where they are."""
+    mounts = spec.plan.mounts if isinstance(spec.plan, CommandPlan) else ()
+    drivers = os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep) if spec.gpus else []
+    return tuple(path for path in map(Path, (*mounts, *drivers)) if path.is_absolute() and path.is_dir())

@@ -46,6 +46,12 @@ class Gpu(Protocol):
     def energy_j(self) -> float | None:
         """A counter that only grows; the difference of two readings is the energy between them."""
 
+    def nodes(self) -> tuple[Path, ...]:
+        """What a sandbox must let through for these GPUs to be used, and no other of the machine."""
+
+    def uuids(self) -> str | None:
+        """The GPUs as CUDA_VISIBLE_DEVICES knows them wherever only they can be seen; None where that is not known."""
+
 
 @dataclass(frozen=True, slots=True)
 class NoGpu:
@@ -60,14 +66,20 @@ class NoGpu:
     def energy_j(self) -> None:
         return None
 
+    def nodes(self) -> tuple[Path, ...]:
+        return ()
+
+    def uuids(self) -> None:
+        return None
+
 
 class NvmlGpu:
     """GPUs as NVML sees them. `nvml` is the pynvml module, or in tests what a real one once answered."""
 
     absent_because: str | None = None
 
-    def __init__(self, nvml: Any, devices: Sequence[str]) -> None:
-        self._nvml = nvml
+    def __init__(self, nvml: Any, devices: Sequence[str], dev: Path = Path("/dev")) -> None:
+        self._nvml, self._dev = nvml, dev
         self._handles = [self._handle(device) for device in devices]
 
     @property
@@ -93,6 +105,18 @@ class NvmlGpu:
     def energy_j(self) -> float | None:
         energies = self._each(self._nvml.nvmlDeviceGetTotalEnergyConsumption, 1e-3)
         return sum(energies) if energies else None
+
+    def nodes(self) -> tuple[Path, ...]:
+        minors = [self._ask(handle, self._nvml.nvmlDeviceGetMinorNumber) for handle in self._handles]
+        # A slice of a GPU (MIG) has no number of its own: the driver then needs all of them, and the slice's capability files.
+        whole = [self._dev / f"nvidia{minor}" for minor in minors] if None not in minors else self._dev.glob("nvidia[0-9]*")
+        shared = (self._dev / f"nvidia{name}" for name in ("ctl", "-uvm", "-uvm-tools", "-modeset", "-caps"))
+        return tuple(sorted(node for node in (*whole, *shared) if node.exists()))
+
+    def uuids(self) -> str | None:
+        found = [self._ask(handle, self._nvml.nvmlDeviceGetUUID) for handle in self._handles]
+        texts = [uuid.decode() if isinstance(uuid, bytes) else str(uuid) for uuid in found if uuid is not None]
+        return ",".join(texts) if len(texts) == len(found) else None
 
     def _handle(self, device: str) -> Any:
         if device.isdigit():

@@ -25,6 +25,7 @@ from workers.locks import Lock, locked
 
 _RAW = "* -text !eol -ident -filter -working-tree-encoding\n"  # info/attributes: outranks a commit's .gitattributes
 _BUNDLE = re.compile(rb"# v\d git bundle\n(?:@[^\n]*\n)*((?:[-0-9a-f][^\n]*\n)*)\n")
+_SUBMODULE = "160000"  # git's mode of one
 _LOOSE_BYTES = 1 << 20  # packs up to this size become loose objects
 _MOST_LOOSE, _MOST_PACKS = 100_000, 50
 
@@ -57,6 +58,8 @@ class Workspace:
     home: Path
     tmp: Path
     _repository: NodeRepository
+    _sealed: Mapping[str, Blob]
+    _was_used: bool = False  # by a process of the candidate
 
     def __enter__(self) -> Workspace:
         return self
@@ -64,12 +67,20 @@ class Workspace:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.remove()
 
+    @property
+    def sealed(self) -> tuple[str, ...]:
+        """The files in it that are the base commit's."""
+        return tuple(path for path, blob in self._sealed.items() if blob.mode != _SUBMODULE)
+
     def mend(self) -> None:
-        """Put an empty folder wherever a candidate removed one of its folders, so that the next process can start."""
+        """Make it fit for the next process, whatever the last one did: its folders exist and sealed files are as sealed."""
         for folder in (self.folder, self.path, self.home, self.tmp):
             if not folder.is_dir():
                 folder.unlink(missing_ok=True)
                 folder.mkdir(mode=0o700)
+        if self._was_used:
+            self._repository.restore(self.path, self._sealed)
+        self._was_used = True
 
     def remove(self) -> None:
         """Remove it, whatever a candidate did to it."""
@@ -170,13 +181,13 @@ class NodeRepository:
             raise MissingBaseError([commit])
         folder = Path(tempfile.mkdtemp(prefix="trial-", dir=self.private_folder))
         # git names its record of a worktree after the last part of the path: unique, so that it is known
-        workspace = Workspace(folder, folder / folder.name, folder / "home", folder / "tmp", self)
+        workspace = Workspace(folder, folder / folder.name, folder / "home", folder / "tmp", self, blobs)
         try:
             workspace.home.mkdir(mode=0o700)
             workspace.tmp.mkdir(mode=0o700)
             with locked(self.root / "repository.lock"):
                 self._git("worktree", "add", "--quiet", "--force", "--detach", str(workspace.path), commit)
-            self._restore(workspace.path, blobs)
+            self.restore(workspace.path, blobs)
         except BaseException:
             workspace.remove()
             raise
@@ -187,11 +198,11 @@ class NodeRepository:
         with locked(self.root / "repository.lock"):
             remove_tree(self._git_dir / "worktrees" / worktree)
 
-    def _restore(self, root: Path, blobs: Mapping[str, Blob]) -> None:
+    def restore(self, root: Path, blobs: Mapping[str, Blob]) -> None:
         """Make every sealed path what the base says: a file of its own, with that content and mode."""
         _clear_parents(root, blobs)
         for path, blob in blobs.items():
-            if blob.mode != "160000" and not _is(root / path, blob):  # a submodule is no file
+            if blob.mode != _SUBMODULE and not _is(root / path, blob):  # a submodule is no file
                 content = self._git("cat-file", "blob", blob.object_id)
                 _write(root / path, blob, content)
 

@@ -98,7 +98,7 @@ def test_the_environment_is_what_the_contract_says(
     environment = dict(line.split("=", 1) for line in lines)
     del environment["METRIC t"]
     assert set(environment) == {
-        "PATH", "HOME", "TMPDIR", "LANG", "PWD", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER",
+        "PATH", "HOME", "TMPDIR", "USER", "LANG", "PWD", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER",
         "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "REGATTA_SEED", "REGATTA_TRIAL_ID",
     }  # fmt: skip
     assert (environment["REGATTA_SEED"], environment["REGATTA_TRIAL_ID"]) == ("7", spec.trial_id)
@@ -145,9 +145,11 @@ def test_a_trial_cancelled_before_it_began_runs_nothing(machine: Machine, reposi
 def test_a_candidate_that_deletes_its_workspace_gets_its_own_outcome_and_the_worker_goes_on(
     machine: Machine, repository: Repository, what: str
 ) -> None:
-    found = measure(machine, repository, f"sh bench.sh; rm -rf {what}", guards=("true",))
+    plan = CommandPlan(f"sh bench.sh; rm -rf {what}", guards=("true",))
+    found = run_trial(trial(repository, repository.base, plan, confined=False), machine)
     assert found.outcome is Outcome.OK, found.reason
-    found = measure(machine, repository, f"rm -rf {what}", guards=("true",))
+    plan = CommandPlan(f"rm -rf {what}", guards=("true",))
+    found = run_trial(trial(repository, repository.base, plan, confined=False), machine)
     assert found.outcome is Outcome.CRASH
     assert measure(machine, repository, "sh bench.sh").outcome is Outcome.OK
 

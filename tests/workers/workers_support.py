@@ -76,6 +76,7 @@ def trial(repository: Repository, commit: str, plan: CommandPlan | TrainPlan, **
         objective="t",
         seed=7,
         timeout_s=30.0,
+        confined=True,
         bundle=repository.bundle(commit),
     )
     return replace(spec, **changes)  # type: ignore[arg-type]

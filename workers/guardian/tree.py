@@ -1,16 +1,7 @@
-"""Stands between a worker and one candidate, and outlives neither the candidate's last process nor the worker by a second.
+"""The candidate's processes: started, reaped, watched over and ended. The guardian's work; see `__main__`.
 
-A program of its own (`python -I -S guardian.py CONTROL STATUS HANDED -- ARGV...`, standard library only, started with the
-candidate's environment, so that nothing of the worker's is to be found in it). It is the reaper of everything that the
-candidate starts: orphans, double forks and `setsid` included, come back to it as children, so "no child is left" means
-"nothing of the candidate is alive". It starts ARGV in a session of its own and then waits for the first of
-
-* the end of ARGV's process,
-* an order on the descriptor CONTROL: `t` (TERM, a short grace, KILL) or `k` (KILL at once),
-* the end of CONTROL: the worker is gone, KILL at once,
-
-ends everything that is left, and writes what it saw to the descriptor STATUS: `{"pid": …}` at the start, at the end one
-line with `exit_code` or `signal`, `wall_s`, `max_rss_kb` and `left_behind`. It knows nothing of trials.
+The guardian is the reaper of everything that the candidate starts: orphans, double forks and `setsid` included, come back
+to it as children, so "no child is left" means "nothing of the candidate is alive".
 """
 
 from __future__ import annotations
@@ -20,12 +11,13 @@ import os
 import resource
 import select
 import signal
-import sys
 import time
 
 TYPE_CHECKING = False  # typing itself would double the guardian's start
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from workers.guardian.limits import Watch
 
 GRACE_S = 0.2  # between TERM and KILL
 _PR_SET_PDEATHSIG = 1
@@ -71,7 +63,7 @@ def signal_all(pids: Iterable[int], number: int) -> None:
 class Tree:
     """The candidate's processes: starts the first, reaps them all, and ends what is left."""
 
-    def __init__(self, argv: list[str], handed: list[int]) -> None:
+    def __init__(self, argv: list[str], handed: list[int], most_file_bytes: int | None) -> None:
         self.exit_code: int | None = None
         self.signal: int | None = None
         self.wall_s = 0.0
@@ -82,7 +74,7 @@ class Tree:
         self._started = time.monotonic()
         self.pid = os.fork()
         if self.pid == 0:
-            _become(argv, guardian)
+            _become(argv, guardian, most_file_bytes)
         for descriptor in handed:  # the candidate alone holds them: their end is its end
             os.close(descriptor)
 
@@ -156,7 +148,7 @@ def _wake_on_child() -> int:
     return readable
 
 
-def _become(argv: list[str], guardian: int) -> None:
+def _become(argv: list[str], guardian: int, most_file_bytes: int | None) -> None:
     """In the new child: a session of its own, no core files, first to go when memory runs out; then the candidate."""
     try:
         for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
@@ -166,6 +158,8 @@ def _become(argv: list[str], guardian: int) -> None:
         os.setsid()
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        if most_file_bytes is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (most_file_bytes, most_file_bytes))
         with open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123
             file.write("1000")
         if os.getppid() == guardian:
@@ -198,32 +192,31 @@ def _say(status: int, line: str) -> None:
         return
 
 
-def main(argv: list[str]) -> None:
-    control, status = int(argv[1]), int(argv[2])
-    handed = [int(number) for number in argv[3].split(",") if number]
+def guard(control: int, status: int, handed: list[int], watch: Watch | None, argv: list[str]) -> None:
+    """Run ARGV to the end of its tree and say how it ended."""
     os.set_inheritable(control, False)
     os.set_inheritable(status, False)
     if _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "PR_SET_CHILD_SUBREAPER")
     _reset()
-    tree = Tree(argv[5:], handed)
+    tree = Tree(argv, handed, None if watch is None else watch.most_file_bytes)
     _say(status, f'{{"pid": {tree.pid}}}\n')
     order: bytes | None = None
+    exceeded: str | None = None
     tree.reap()
-    while not tree.ended and order is None:
-        if tree.wait(control, None):
+    while not tree.ended and order is None and exceeded is None:
+        if tree.wait(control, None if watch is None else watch.period_s):
             order = os.read(control, 1)
         tree.reap()
+        if watch is not None and not tree.ended:
+            exceeded = watch.look()
     left_behind = len(descendants(os.getpid())) if tree.ended and tree.reap() else 0
-    tree.end(control, GRACE_S if order in (None, b"t") else 0.0)
+    tree.end(control, GRACE_S if order in (None, b"t") and exceeded is None else 0.0)
     code, number = ("null" if value is None else value for value in (tree.exit_code, tree.signal))
+    excess = "null" if exceeded is None else f'"{exceeded}"'
     _say(
         status,
-        f'{{"exit_code": {code}, "signal": {number}, "wall_s": {tree.wall_s:.6f}, '
-        f'"max_rss_kb": {tree.max_rss_kb}, "left_behind": {left_behind}}}\n',
+        f'{{"exit_code": {code}, "signal": {number}, "wall_s": {tree.wall_s:.6f}, "max_rss_kb": {tree.max_rss_kb}, '
+        f'"left_behind": {left_behind}, "exceeded": {excess}}}\n',
     )
     os._exit(0)  # no teardown: the worker waits for this process
-
-
-if __name__ == "__main__":
-    main(sys.argv)
