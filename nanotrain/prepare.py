@@ -227,13 +227,14 @@ def score(
     token: np.ndarray[Any, Any], device: str, vocab_size: int,
 ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:  # fmt: skip
     """Log-probabilities (nats) and log-sum-exp of them, float32 [n] each, of `token[i]` after `position[i]` in row `row[i]`
-    of `tokens` [R, T]. Rows go through the model in chunks, so that memory stays bounded. Raises ValueError where the
-    logits have another shape than [rows, T, vocab_size]."""
+    of `tokens` [R, T]. Rows go through the model in chunks, and a place is normalised once, though all of its tokens may be
+    asked for: memory stays bounded. Raises ValueError where the logits have another shape than [rows, T, vocab_size]."""
     import numpy as np
     import torch
 
     chunk = max(1, LOGITS_BYTES[device] // (4 * vocab_size * tokens.shape[1]))
     logprob, lse = np.empty(len(row), np.float32), np.empty(len(row), np.float32)
+    place = row.astype(np.int64) * tokens.shape[1] + position
     order = np.argsort(row, kind="stable")
     borders = np.searchsorted(row[order], np.arange(0, len(tokens) + chunk, chunk))
     with torch.inference_mode():
@@ -243,10 +244,11 @@ def score(
             out = logits(rows)
             if tuple(out.shape) != (*rows.shape, vocab_size):
                 raise ValueError(f"logits have the shape {tuple(out.shape)}; expected is {(*rows.shape, vocab_size)}")
-            at = [torch.from_numpy(ask[which].astype(np.int64)).to(device) for ask in (row - first, position, token)]
-            distribution = torch.log_softmax(out[at[0], at[1]].float(), dim=-1)
-            logprob[which] = distribution.gather(1, at[2][:, None])[:, 0].cpu().numpy()
-            lse[which] = torch.logsumexp(distribution, dim=-1).cpu().numpy()
+            places, same = np.unique(place[which] - first * tokens.shape[1], return_inverse=True)
+            at, of, ids = (torch.from_numpy(index.astype(np.int64)).to(device) for index in (places, same, token[which]))
+            distribution = torch.log_softmax(out.flatten(0, 1)[at].float(), dim=-1)
+            logprob[which] = distribution[of, ids].cpu().numpy()
+            lse[which] = torch.logsumexp(distribution, dim=-1)[of].cpu().numpy()
     return logprob, lse
 
 

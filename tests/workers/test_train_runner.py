@@ -75,6 +75,7 @@ def test_an_honest_subject_is_trained_scored_and_summed_up(machine: Machine, sub
     assert found.measured["val_bpb"] == pytest.approx(expected_bpb(subject), rel=1e-5)
     assert set(found.measured) == {
         "val_bpb", "setup_seconds", "training_seconds", "scoring_seconds", "total_seconds", "checkpoint_mb", "peak_rss_mb",
+        "scoring_rss_mb", "decoys", "leak_bound_bpb", "audit_seconds", "audit_noise_nats",
     }  # fmt: skip
     assert 0 < found.measured["training_seconds"] < found.measured["total_seconds"]
     assert found.reported == {"num_steps": 1.0, "seed": 7.0}
@@ -220,9 +221,11 @@ def test_tampering_with_prepare_is_undone_before_and_during_the_trial(machine: M
     cheat = "import array\ndef answer(*_): return array.array('f', [-0.01] * 40 + [0.0] * 40).tobytes()\n"
     before = (subject.path / "prepare.py").read_text()
     committed = measure(machine, subject, train=with_train("    run.ready(); run.submit([])"), prepare=before + cheat)
-    written = measure(
-        machine, subject, train=with_train(f"    run.ready(); open('prepare.py', 'a').write({cheat!r}); run.submit([])")
+    writes = (
+        f"    run.ready()\n    try:\n        open('prepare.py', 'a').write({cheat!r})\n    except OSError:\n"
+        "        print('refused')\n    run.submit([])"
     )
+    written = measure(machine, subject, train=with_train(writes))
     for found in (committed, written):
         assert found.outcome is Outcome.OK
         assert found.measured["val_bpb"] == honest.measured["val_bpb"]

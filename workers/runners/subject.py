@@ -1,14 +1,17 @@
 """A subject's process with the socket on which the worker talks to it: what goes wrong there, as a trial's outcome.
 
-A subject that ends or hangs up too early is a crash, and its last words are told; one that does not keep to the protocol
-is a violation.
+A subject that ends or hangs up too early is a crash, and its last words are told; one that does not keep to the protocol,
+or takes longer than it is allowed, is a violation.
 """
 
 from __future__ import annotations
 
+import contextlib
+import math
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, BinaryIO
 
@@ -19,11 +22,38 @@ from workers.waiting import DeadlinePassedError
 from workers.workspace import Workspace
 
 
-class Subject:
-    """`python SCRIPT` in one phase. A context manager: leaving it ends the process tree."""
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How long a subject may take for something, beside the trial's own limit. `allowed_s` None: as long as that lets it."""
 
-    def __init__(self, session: Session, workspace: Workspace, phase: str, script: str) -> None:
+    rule: str
+    what: str  # as in "not ready"
+    began: float  # time.monotonic
+    allowed_s: float | None
+
+    @property
+    def until(self) -> float:
+        return math.inf if self.allowed_s is None else self.began + self.allowed_s
+
+    def exceeded(self) -> Stopped:
+        assert self.allowed_s is not None
+        return violation(self.rule, f"{self.what} {self.allowed_s:.1f} s after the start; that is all that is allowed")
+
+    def check(self) -> None:
+        """Stopped if it is too late by now."""
+        if time.monotonic() > self.until:
+            raise self.exceeded()
+
+
+class Subject:
+    """`python SCRIPT` in one phase. A context manager: leaving it ends the process tree.
+
+    `limit` holds for everything that is said until another is set.
+    """
+
+    def __init__(self, session: Session, workspace: Workspace, phase: str, script: str, limit: Limit) -> None:
         self._session = session
+        self.limit = limit
         self._end, theirs = socket.socketpair()
         try:
             extra = {"REGATTA_SOCKET_FD": str(theirs.fileno()), "REGATTA_PHASE": phase}
@@ -43,17 +73,14 @@ class Subject:
         self.process.__exit__(kind, error, trace)
 
     def send(self, header: dict[str, Any], payload: Sequence[bytes] = (), descriptors: Sequence[int] = ()) -> None:
-        try:
-            self._channel.send(header, payload, descriptors=descriptors, deadline=self._session.deadline)
-        except PeerGoneError:
-            raise self._gone(f"before it took in `{header['type']}`") from None
+        with self._in_time(f"before it took in `{header['type']}`") as deadline:
+            self._channel.send(header, payload, descriptors=descriptors, deadline=deadline)
 
     def receive(self, wanted: str, *, also: Sequence[str] = (), deadline: float | None = None) -> Message:
-        """The next message, which must be `wanted` or one of `also`."""
+        """The next message, which must be `wanted` or one of `also`. With a `deadline` of the caller's, that one holds."""
         try:
-            message = self._channel.receive(self._session.deadline if deadline is None else deadline)
-        except PeerGoneError:
-            raise self._gone(f"before `{wanted}`") from None
+            with self._in_time(f"before `{wanted}`", deadline) as until:
+                message = self._channel.receive(until)
         except MalformedError as error:
             raise violation("protocol", f"the subject sent {error}") from None
         if message.type not in (wanted, *also):
@@ -63,20 +90,30 @@ class Subject:
         return message
 
     def payload(self, message: Message) -> bytes:
-        try:
-            return self._channel.payload(message, self._session.deadline)
-        except PeerGoneError:
-            raise self._gone(f"in the midst of `{message.type}`") from None
+        with self._in_time(f"in the midst of `{message.type}`") as deadline:
+            return self._channel.payload(message, deadline)
 
     def payload_to(self, file: BinaryIO, message: Message, deadline: float) -> None:
-        try:
+        with self._in_time(f"in the midst of `{message.type}`", deadline):
             self._channel.payload_to(file, message, deadline)
-        except PeerGoneError:
-            raise self._gone(f"in the midst of `{message.type}`") from None
 
-    def end(self) -> None:
-        """End the process tree at once."""
-        self._session.note_memory(self.process.end(at_once=True))
+    def end(self) -> float | None:
+        """End the process tree at once; its peak memory in MB, where that is known."""
+        exited = self.process.end(at_once=True)
+        self._session.note_memory(exited)
+        return exited.peak_rss_mb
+
+    @contextlib.contextmanager
+    def _in_time(self, when: str, deadline: float | None = None) -> Iterator[float]:
+        """The deadline of an exchange, and what it means that it passed or that the subject hung up."""
+        try:
+            yield min(self._session.deadline, self.limit.until) if deadline is None else deadline
+        except PeerGoneError:
+            raise self._gone(when) from None
+        except DeadlinePassedError:
+            if deadline is None and self.limit.until < self._session.deadline:
+                raise self.limit.exceeded() from None
+            raise
 
     def _gone(self, when: str) -> Stopped:
         """The subject hung up: most likely it has just ended, and its exit status says why."""

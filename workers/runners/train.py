@@ -1,22 +1,21 @@
 """The `train` runner: the worker's clock, data, seed and score (docs/train-protocol.md).
 
 Two phases that share nothing but the checkpoint, whose bytes are never interpreted here: training, in one process tree
-that is killed when the checkpoint has arrived; then scoring, in a fresh workspace and a fresh process without training
-data. The checkpoint lies in a file without a name.
+that is killed when the checkpoint has arrived; then scoring and its audit, each in a fresh workspace and a fresh process
+without training data (examination.py). The checkpoint lies in a file without a name.
 """
 
 from __future__ import annotations
 
 import math
-import os
 import re
 import tempfile
 import time
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from workers.runners import scoring
-from workers.runners.subject import Subject, violation
+from workers.runners import examination
+from workers.runners.subject import Limit, Subject, violation
 from workers.runners.wire import Message
 from workers.session import Session, Stopped
 from workers.subject_data import SubjectData, subject_data
@@ -25,7 +24,6 @@ from workers.waiting import DeadlinePassedError
 
 MOST_CHECKPOINT_BYTES = 8 << 30
 _MIB = 1024.0 * 1024.0
-_TOKENS_AN_ASK = {"cpu": 4096, "cuda": 65536}
 _NAME = re.compile(r"[\w.µ]{1,64}")
 _MOST_NAMES = 64
 
@@ -56,18 +54,21 @@ def run(session: Session, plan: TrainPlan) -> None:
     device = "cuda" if session.spec.gpus else "cpu"
     with tempfile.TemporaryFile(dir=session.machine.repository.private_folder) as checkpoint:
         _train(session, plan, data, device, checkpoint)
-        _score(session, plan, data, device, checkpoint)
+        examination.run(session, plan, data, device, checkpoint)
 
 
 def _train(session: Session, plan: TrainPlan, data: SubjectData, device: str, checkpoint: BinaryIO) -> None:
     session.begin("setup")
     began = time.monotonic()
-    with session.workspace() as workspace, Subject(session, workspace, "train", plan.script) as subject:
+    limit = Limit("setup", "not ready", began, session.spec.allowances.setup_s)
+    with session.workspace() as workspace, Subject(session, workspace, "train", plan.script, limit) as subject:
         hello = {"type": "hello", "protocol": 1, "phase": "train", "device": device}
         subject.send(hello | {"budget_s": plan.budget_s, "meta": data.meta})
         while subject.receive("ready", also=["progress"]).type != "ready":
             continue
+        limit.check()
         session.measured["setup_seconds"] = time.monotonic() - began
+        subject.limit = Limit("setup", "", began, None)  # from here on it is the clock that counts
         session.begin("train")
         with data.train_file.open("rb") as tokens:
             clock = Clock(time.monotonic(), plan.budget_s)
@@ -98,10 +99,7 @@ def _await_submission(session: Session, subject: Subject, clock: Clock, checkpoi
             if message.type == "progress":
                 session.tell(_progress(session, message))
                 continue
-            if message.payload_bytes > MOST_CHECKPOINT_BYTES:
-                raise violation(
-                    "protocol", f"a checkpoint of {message.payload_bytes} bytes, allowed are {MOST_CHECKPOINT_BYTES}"
-                )
+            _check_size(message.payload_bytes, session.spec.allowances.checkpoint_mb)
             subject.payload_to(checkpoint, message, deadline)
             checkpoint.flush()
             return message
@@ -114,54 +112,14 @@ def _await_submission(session: Session, subject: Subject, clock: Clock, checkpoi
         ) from None
 
 
-def _score(session: Session, plan: TrainPlan, data: SubjectData, device: str, checkpoint: BinaryIO) -> None:
-    session.begin("score")
-    began = time.monotonic()
-    splits = ("val", "test") if session.spec.held_out else ("val",)
-    with session.workspace() as workspace, Subject(session, workspace, "score", plan.script) as subject:
-        readable = os.open(f"/proc/self/fd/{checkpoint.fileno()}", os.O_RDONLY)  # from its beginning, not for writing
-        try:
-            hello = {"type": "hello", "protocol": 1, "phase": "score", "device": device, "meta": data.meta}
-            subject.send(hello, descriptors=[readable])
-        finally:
-            os.close(readable)
-        subject.receive("loaded")
-        asked = 0
-        for split in splits:
-            asked += _score_split(session, subject, data, split, _TOKENS_AN_ASK[device], asked)
-        subject.end()
-    session.measured["scoring_seconds"] = time.monotonic() - began
-
-
-def _score_split(
-    session: Session, subject: Subject, data: SubjectData, split: str, tokens_an_ask: int, first_number: int
-) -> int:
-    """Measure `<split>_bpb`; returns how many questions it took."""
-    token_bytes, rows = data.token_bytes(), data.rows(split)
-    sum_up = scoring.BitsPerByte(token_bytes)
-    rows_done = count = 0
-    for question in scoring.questions_on(rows, token_bytes, tokens_an_ask, first_number):
-        sum_up.add(question, ask(subject, question))
-        rows_done += len(question.tokens)
-        count += 1
-        session.tell(Progress(session.spec.trial_id, "score", fraction=rows_done / len(rows)))
-    if sum_up.value is not None:
-        session.measured[f"{split}_bpb"] = sum_up.value
-    return count
-
-
-def ask(subject: Subject, question: scoring.Question) -> scoring.Answer:
-    """Put one question and take the answer, if it is one."""
-    subject.send(question.header(), question.payload())
-    message = subject.receive("answer")
-    if message.payload_bytes > scoring.expected_bytes(question):  # before it is read: its size is not believed
-        raise violation("answers", f"{message.payload_bytes} bytes, {scoring.expected_bytes(question)} were due")
-    try:
-        return scoring.read_answer(question, message.header.get("id"), subject.payload(message))
-    except scoring.AnswerError as error:
-        raise violation("answers", str(error)) from None
-    except scoring.NotFiniteError:
-        raise Stopped(Outcome.CRASH, "the model's answers are not finite: it has diverged, or load(state) is wrong") from None
+def _check_size(checkpoint_bytes: int, allowed_mb: float | None) -> None:
+    """Before a byte of it is read: its size is announced, and not believed."""
+    if checkpoint_bytes > MOST_CHECKPOINT_BYTES:
+        raise violation("protocol", f"a checkpoint of {checkpoint_bytes} bytes, allowed are {MOST_CHECKPOINT_BYTES}")
+    if allowed_mb is not None and checkpoint_bytes / _MIB > allowed_mb:
+        raise violation(
+            "checkpoint", f"{checkpoint_bytes / _MIB:.1f} MB, allowed are {allowed_mb:.1f} MB, from what the champion's has"
+        )
 
 
 def _progress(session: Session, message: Message) -> Progress:
