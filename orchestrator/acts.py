@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from orchestrator import events as ev
 from orchestrator import trial_files
+from orchestrator.confinement import Sandbox
 from orchestrator.opening import Parts
 from orchestrator.pool import Pool
 from orchestrator.proposers import choose, exhausted_reason
@@ -91,6 +92,7 @@ class Acts:
             # What is compared at the end, on text that decided nothing: the baseline, and each champion as it was measured.
             held_out=out.started.purpose is not ev.Purpose.RACE,
             promotion=out.started.purpose is ev.Purpose.FINAL,
+            confined=self._parts.sandbox is Sandbox.BUBBLEWRAP,
             bundle=None if commit == base else self._parts.repository.bundle(commit, base),
         )
         self._pool.submit(out.worker, spec)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from orchestrator import events as ev
 from orchestrator import inbox, trial_files
 from orchestrator.acts import Acts
+from orchestrator.confinement import Sandbox
 from orchestrator.events import EndState, WorkerState
 from orchestrator.ledger import CandidateState
 from orchestrator.opening import Parts, candidates_ended_by, tell
@@ -68,8 +69,7 @@ class Campaign:
         notes: Sequence[ev.Note] = (),
     ) -> End:
         """Work until a limit, a failure or an interruption; what happened is in the journal when this returns or raises."""
-        sandbox = "none"  # the next version puts bubblewrap around candidates
-        self._record(ev.HeadStarted(os.getpid(), socket.gethostname(), metrics_port, sandbox))
+        self._record(ev.HeadStarted(os.getpid(), socket.gethostname(), metrics_port, self.parts.sandbox.value))
         try:
             for note in notes:
                 self._record(note)
@@ -118,7 +118,7 @@ class Campaign:
     def _take(self, arrival: Incoming | None) -> None:
         match arrival:
             case Joined():
-                self._record(ev.WorkerChanged(arrival.worker, arrival.node, arrival.device, WorkerState.IDLE))
+                self._welcome(arrival)
             case Lost():
                 known = self.ledger.workers.get(arrival.worker)
                 node, device = (known.node, known.device) if known else ("unknown", "unknown")
@@ -131,6 +131,11 @@ class Campaign:
                 self._look(arrival)
         if self.interrupted and self._end is None:
             self._end = End(EndState.INTERRUPTED)
+
+    def _welcome(self, joined: Joined) -> None:
+        lacks = joined.cannot_confine if self.parts.sandbox is Sandbox.BUBBLEWRAP else None
+        state = WorkerState.IDLE if lacks is None else WorkerState.SET_ASIDE
+        self._record(ev.WorkerChanged(joined.worker, joined.node, joined.device, state, lacks))
 
     def _end_trial(self, worker: str, found: Measurement) -> None:
         trial = self.ledger.open_trials.get(found.trial_id)

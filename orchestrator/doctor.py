@@ -92,7 +92,12 @@ def _gpu() -> Finding:
 
 
 def _sandbox() -> Finding:
-    return Finding("sandbox", Level.LACKS, "none in this version: run only edits that you would run yourself")
+    from workers import sandbox
+
+    lacks = sandbox.lacks()
+    if lacks is None:
+        return Finding("sandbox", Level.OK, "bubblewrap confines candidates")
+    return Finding("sandbox", Level.LACKS, f"{lacks.what}: only the proposer knobs may run, or sandbox: none", lacks.mend)
 
 
 def _shared_memory() -> Finding:

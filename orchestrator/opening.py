@@ -16,6 +16,7 @@ from orchestrator import events as ev
 from orchestrator import proposers
 from orchestrator.admission import Admission
 from orchestrator.config import Config, ConfigError, Replay, dump_config, load_config, with_runner
+from orchestrator.confinement import HARMLESS, Sandbox, UnconfinedError, sandbox_for
 from orchestrator.journal import Journal, JournalError
 from orchestrator.ledger import PENDING, Candidate, Ledger
 from orchestrator.proposers.base import Proposer, Result
@@ -24,6 +25,7 @@ from orchestrator.run_directory import RunDirectory, refuse_existing
 from orchestrator.stacking import Stacking
 from orchestrator.target import Scoping, resolve_target, scope_of
 from orchestrator.tournament.settings import Constraint, Limits, Prices, Settings
+from workers import sandbox
 
 # Over how many candidates the error rate is spent when neither a limit nor the proposers say how many there will be.
 PLANNED_WHEN_UNKNOWN = 1000
@@ -42,6 +44,7 @@ class Parts:
     admission: Admission
     stacking: Stacking
     proposers: tuple[Proposer, ...]
+    sandbox: Sandbox
 
     def close(self) -> None:
         self.journal.close()
@@ -55,6 +58,7 @@ def open_new(config_path: str, overrides: Sequence[str], run_dir: Path | None, w
     path = working_dir / (run_dir if run_dir is not None else Path("runs") / config.name)
     refuse_existing(path)
     config = _with_absolute_paths(config, working_dir)
+    _sandbox(config)
     made = proposers.build_all(config.proposers, seed=config.seed, working_dir=working_dir)
     with RunDirectory.creating(path) as draft:
         repository, base = CampaignRepository.create(draft.repo, target)
@@ -77,6 +81,7 @@ def open_new(config_path: str, overrides: Sequence[str], run_dir: Path | None, w
 def open_parts(run: RunDirectory, overrides: Sequence[str] = ()) -> Parts:
     """Everything a head needs to go on with a run, as the journal left it. The caller holds the run lock."""
     config = load_config(run.config, overrides)
+    confinement = _sandbox(config)
     made = proposers.build_all(config.proposers, seed=config.seed, working_dir=Path.cwd())
     if overrides:
         _write_config(run, config)
@@ -93,7 +98,19 @@ def open_parts(run: RunDirectory, overrides: Sequence[str] = ()) -> Parts:
     scoping = scope_of(repository.files(ledger.base), config.target.editable, config.target.runner, has_command=False)
     admission = Admission(repository, scoping)
     settings = settings_of(config, made, ledger)
-    return Parts(run, config, settings, journal, ledger, repository, admission, Stacking(admission, ledger), made)
+    stacking = Stacking(admission, ledger)
+    return Parts(run, config, settings, journal, ledger, repository, admission, stacking, made, confinement)
+
+
+def _sandbox(config: Config) -> Sandbox:
+    """What stands around the campaign's candidates. On a cluster each node answers for itself, when its workers join."""
+    kinds = {entry.kind for entry in config.proposers}
+    elsewhere = config.cluster.address != "local" and kinds - HARMLESS
+    lacks = None if elsewhere or config.sandbox == "none" else sandbox.lacks()
+    try:
+        return sandbox_for(config.sandbox, kinds, None if lacks is None else str(lacks))
+    except UnconfinedError as error:
+        raise ConfigError([str(error)]) from None
 
 
 def _fold(journal: Journal, objective: str) -> tuple[Ledger, list[Candidate]]:

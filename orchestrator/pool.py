@@ -49,6 +49,7 @@ class Joined:
     worker: str
     node: str
     device: str
+    cannot_confine: str | None = None  # why its node cannot put candidates into the sandbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +128,11 @@ class Pool:
         worker_class = remote_worker(self.cpus, self.gpus_a_trial)
         self._bundle = ray.put(self.base_bundle)  # once, not once an actor
         root = str(Path(tempfile.gettempdir()) / f"regatta-{os.getuid()}")  # on each node's own disk
+        # Places are spread evenly, or nearly; a node that has more than its share of them lives with less memory a trial.
+        share = len([node for node in self._ray.nodes() if node["Alive"]]) / places
         for number in range(places):
             name = f"w{number}"
-            hand = _Hand(worker_class.remote(name, root))
+            hand = _Hand(worker_class.remote(name, root, share=share))
             self._hands[name] = hand
             self._greet(name, hand)
 
@@ -179,7 +182,7 @@ class Pool:
             error = future.exception()
             if error is None:
                 info = future.result()
-                self.arrivals.put(Joined(name, info.address, info.device))
+                self.arrivals.put(Joined(name, info.address, info.device, info.cannot_confine))
             else:
                 self.arrivals.put(Lost(name, _first_line(error)))
 

@@ -16,6 +16,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from workers import sandbox
 from workers.run import run_trial, this_machine
 from workers.session import Machine
 from workers.telemetry import all_gpus
@@ -43,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=0)
     add("--cpus", type=int, default=1)
     add("--gpus", type=int, help="default: 1 where there is a GPU, else 0")
+    add("--unconfined", action="store_true", help="without the sandbox: with all your rights")
     add("--root", type=Path, help="where caches and workspaces lie (default: in the temporary folder)")
     add("--log", type=Path, help="where the candidate's output goes (default: standard error)")
     return arguments
@@ -58,6 +60,9 @@ def main(argv: list[str] | None = None) -> int:
     chosen = [device for device in available.split(",") if device][:gpus]
     if len(chosen) < gpus:
         arguments.error(f"--gpus {gpus}: this machine shows {len(chosen)}; try nvidia-smi, or --gpus 0")
+    lacks = None if given.unconfined else sandbox.lacks()
+    if lacks is not None:
+        arguments.error(f"{lacks}; or use --unconfined")
     machine = this_machine(given.root, ",".join(chosen))
     try:
         commit, base = _take(machine, given.repo, given.commit, given.base or given.commit)
@@ -75,6 +80,7 @@ def main(argv: list[str] | None = None) -> int:
         timeout_s=given.timeout_s,
         cpus=given.cpus,
         gpus=gpus,
+        confined=not given.unconfined,
     )
     cancel = Cancellation()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -15,6 +15,7 @@ from typing import Any
 
 import ray
 
+from workers import sandbox
 from workers.output import CappedLog
 from workers.run import run_trial, this_machine
 from workers.trial import Measurement, Progress, TrialSpec
@@ -33,17 +34,21 @@ class WorkerInfo:
     device: str
     gpu: str | None  # which of the node's GPUs, as CUDA_VISIBLE_DEVICES names them; None: none
     no_telemetry_because: str | None
+    cannot_confine: str | None  # why candidates cannot be confined here
     pid: int
 
 
 class WorkerActor:
     """Methods are called remotely, `run` by one caller at a time."""
 
-    def __init__(self, worker_id: str, root: str, bundle: bytes | None = None, data_root: str | None = None) -> None:
-        """`root`: a folder on the node's own disk. `bundle`: what the node should have before the first trial."""
+    def __init__(
+        self, worker_id: str, root: str, bundle: bytes | None = None, data_root: str | None = None, share: float = 1.0
+    ) -> None:
+        """`root`: a folder on the node's own disk. `bundle`: what the node should have before the first trial. `share`: the
+        worker's part of the node's memory and disk."""
         devices = ",".join(str(device) for device in ray.get_gpu_ids())
         self._worker_id = worker_id
-        self._machine = this_machine(Path(root), devices, Path(data_root) if data_root is not None else None)
+        self._machine = this_machine(Path(root), devices, Path(data_root) if data_root is not None else None, share=share)
         self._lock = threading.Lock()
         self._trial_id: str | None = None
         self._cancel = Cancellation()
@@ -57,6 +62,7 @@ class WorkerActor:
     @ray.method(concurrency_group="control")
     def describe(self) -> WorkerInfo:
         context = ray.get_runtime_context()
+        lacks = sandbox.lacks()
         return WorkerInfo(
             worker_id=self._worker_id,
             node=context.get_node_id(),
@@ -64,6 +70,7 @@ class WorkerActor:
             device=self._machine.device,
             gpu=self._machine.visible_devices or None,
             no_telemetry_because=self._machine.gpu.absent_because,
+            cannot_confine=None if lacks is None else str(lacks),
             pid=os.getpid(),
         )
 

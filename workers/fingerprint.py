@@ -19,7 +19,8 @@ _known: dict[object, str] = {}
 def fingerprint(session: Session) -> str:
     """Hex. Computed once for each base, plan and size of worker; the data are prepared on the way, where a plan has any."""
     spec, machine = session.spec, session.machine
-    key = (spec.base_commit, spec.sealed, spec.plan, spec.cpus, spec.gpus, machine.device, str(machine.repository.root))
+    measured = (spec.base_commit, spec.sealed, spec.plan, spec.cpus, spec.gpus, spec.confined)
+    key = (*measured, machine.device, str(machine.repository.root))
     if key not in _known:
         sealed = machine.repository.sealed_blobs(spec.base_commit, spec.sealed)
         data = subject_data(session, spec.plan.corpus).sha256 if isinstance(spec.plan, TrainPlan) else None
@@ -30,6 +31,7 @@ def fingerprint(session: Session) -> str:
             "device": machine.device,
             "cpus": spec.cpus,
             "gpus": spec.gpus,
+            "confined": spec.confined,
             "python": platform.python_version(),
             "libraries": {name: _version(name) for name in _LIBRARIES},
         }

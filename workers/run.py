@@ -9,26 +9,31 @@ from __future__ import annotations
 
 import os
 import shutil
+import sysconfig
 import time
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import gettempdir
 
+from workers import held_out, sandbox
 from workers.fingerprint import fingerprint
 from workers.git import GitError
 from workers.output import CappedLog
 from workers.process import SandboxError, SurvivorsError
 from workers.runners import command, train
 from workers.session import Machine, Room, Session, Stopped
-from workers.subject_data import DataError
+from workers.subject_data import DataError, subject_data
 from workers.telemetry import Recorder, cpu_name, open_gpu
 from workers.trial import Measurement, Outcome, Progress, TrainPlan, TrialSpec
+from workers.veil import Veil, veil_over
 from workers.waiting import Cancellation, CancelledError, DeadlinePassedError
 from workers.workspace import MissingBaseError, NodeRepository
 
 _MEMORY_LEFT = 0.9  # of a machine's memory for candidates, the rest for the system, Ray and the page cache
 _MOST_PROCESSES = 4096  # a data loader or a parallel compiler has hundreds
 _MOST_DISK_MB = 64 << 10
+_TROUBLES = (GitError, DataError, held_out.HeldOutError, SandboxError, SurvivorsError, OSError)  # the machine's
+_veils: dict[str, Veil] = {}  # by the data that they hide
 
 
 def this_machine(
@@ -85,13 +90,14 @@ def run_trial(
         if spec.bundle is not None and not machine.repository.has(spec.commit):
             machine.repository.receive(spec.bundle)
         mark = fingerprint(session)
+        session.veil = _veil(session)
         session.deadline = time.monotonic() + spec.timeout_s  # what the machine lacked before is not the candidate's time
         with recorder:
             _run(session)
         outcome, reason = Outcome.OK, None
     except MissingBaseError:
         raise
-    except (Stopped, CancelledError, DeadlinePassedError, GitError, DataError, SandboxError, SurvivorsError, OSError) as error:
+    except (Stopped, CancelledError, DeadlinePassedError, *_TROUBLES) as error:
         outcome, reason = _explain(error, session)
     ok = outcome is Outcome.OK
     if spec.gpus and recorder.peak_vram_mb is not None:
@@ -115,6 +121,19 @@ def run_trial(
         log=log.value(),
         telemetry=recorder.samples,
     )
+
+
+def _veil(session: Session) -> Veil:
+    """Over the copies of held-out text that a confined candidate could otherwise open."""
+    spec, machine = session.spec, session.machine
+    if not spec.confined or not isinstance(spec.plan, TrainPlan):
+        return Veil()
+    data = subject_data(session, spec.plan.corpus)
+    if data.sha256 not in _veils:
+        roots, folder = sandbox.visible_roots(), machine.repository.root
+        paths = held_out.copies(data.meta, roots, folder / "held-out.json")
+        _veils[data.sha256] = veil_over(paths, (*roots, Path(sysconfig.get_path("stdlib")).resolve()), folder / "veils")
+    return _veils[data.sha256]
 
 
 def _run(session: Session) -> None:

@@ -25,7 +25,7 @@ from workers.seccomp import filter_program
 
 WORKSPACE, HOME, TMP = Path("/workspace"), Path("/home/candidate"), Path("/tmp")
 USER, UID = "candidate", 1000
-MEND = "apt-get install bubblewrap"
+_INSTALL = "apt-get install bubblewrap"
 
 _MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")  # links into /usr, or folders, by distribution
 # What programs need of /etc. Not all of it: root's candidate could read root's own files there.
@@ -56,19 +56,31 @@ class Confinement:
     sealed: tuple[str, ...] = ()  # files of the workspace that are read-only
     readable: tuple[Path, ...] = ()  # from outside, seen where they are, read-only
     hidden: tuple[Path, ...] = ()  # files and folders that look empty
+    replaced: tuple[tuple[Path, Path], ...] = ()  # folders, and what is seen in their place
     devices: tuple[Path, ...] = ()  # nodes below /dev
     shared_memory_mb: int = 1024  # size of /dev/shm
 
 
-def lacks() -> str | None:
-    """Why candidates cannot be confined on this machine, with the command that mends it; None where they can."""
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """Why candidates cannot be confined on this machine, and the command that mends it."""
+
+    what: str
+    mend: str
+
+    def __str__(self) -> str:
+        return f"{self.what}; mend it with: {self.mend}"
+
+
+def lacks() -> Lack | None:
+    """None where candidates can be confined. Tried once a process, with everything that a real one gets."""
     return _lacks(os.environ.get("PATH", os.defpath))
 
 
 @cache
-def _lacks(path: str) -> str | None:
+def _lacks(path: str) -> Lack | None:
     if shutil.which("bwrap", path=path) is None:
-        return f"bubblewrap is not installed; mend it with: {MEND}"
+        return Lack("bubblewrap is not installed", _INSTALL)
     with (
         tempfile.TemporaryDirectory(prefix="regatta-probe-") as folder,
         Launch(Confinement(Path(folder), Path(folder), Path(folder)), ("true",)) as launch,
@@ -80,13 +92,13 @@ def _lacks(path: str) -> str | None:
     if done.returncode == 0:
         return None
     said = " ".join(done.stderr.split()) or f"exit status {done.returncode}"
-    return f"bubblewrap cannot confine here ({said}); mend it with: {_mend(said)}"
+    return Lack(f"bubblewrap cannot confine here ({said})", _mend(said))
 
 
 def _mend(said: str) -> str:
     """What most likely has to be done about bubblewrap's complaint."""
     if "Unknown option" in said:
-        return f"{MEND} (0.7 or newer is needed)"
+        return f"{_INSTALL}, 0.7 or newer"
     if Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns").exists() and "Permission denied" in said:
         return "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"
     if Path("/.dockerenv").exists() or Path("/run/.containerenv").exists():
@@ -192,6 +204,8 @@ def _mounts(confinement: Confinement) -> list[str]:
     for name in confinement.sealed[:_MOST_SEALED]:
         if (confinement.workspace / name).is_file() and not (confinement.workspace / name).is_symlink():
             arguments += ["--ro-bind", str(confinement.workspace / name), str(WORKSPACE / name)]
+    for folder, instead in confinement.replaced:
+        arguments += ["--ro-bind", str(instead), str(folder)]
     for hidden in confinement.hidden:
         arguments += _covered(hidden)
     return [*arguments, "--remount-ro", "/", "--chdir", str(WORKSPACE)]

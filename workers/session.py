@@ -19,6 +19,7 @@ from workers.output import CappedLog
 from workers.process import Command, ContainedProcess, Exit, SandboxError
 from workers.telemetry import Gpu
 from workers.trial import CommandPlan, Outcome, Progress, TrialSpec
+from workers.veil import Veil
 from workers.waiting import Cancellation
 from workers.workspace import NodeRepository, Workspace
 
@@ -69,7 +70,7 @@ class Session:
     reported: dict[str, float] = field(default_factory=dict)
     phase: str = "workspace"
     peak_vram_mb: Callable[[], float | None] = lambda: None
-    hidden: tuple[Path, ...] = ()  # copies of held-out text on this machine
+    veil: Veil = field(default_factory=Veil)  # over copies of held-out text on this machine
     log_offset: int = 0  # where in the log the latest process began
     _told_at: float = 0.0
 
@@ -116,14 +117,15 @@ class Session:
         """What the trial's processes see. Raises SandboxError where nothing can be confined."""
         lacks = sandbox.lacks()
         if lacks is not None:
-            raise SandboxError(lacks)
+            raise SandboxError(str(lacks))
         return sandbox.Confinement(
             workspace.path,
             workspace.home,
             workspace.tmp,
             sealed=workspace.sealed,
             readable=_readable(self.spec),
-            hidden=self.hidden,
+            hidden=self.veil.hidden,
+            replaced=self.veil.replaced,
             devices=self.machine.gpu.nodes() if self.spec.gpus else (),
             shared_memory_mb=max(64, self.machine.room.memory_mb // 4),
         )
