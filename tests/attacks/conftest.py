@@ -1,0 +1,38 @@
+"""The places where attacks are faced, and the notes of what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from arena import HERE, Arena
+from trust_table import Notes
+
+from workers.trial import CommandPlan, TrainPlan
+
+
+@pytest.fixture(scope="session")
+def notes() -> Notes:
+    return Notes()
+
+
+@pytest.fixture(scope="session")
+def counting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
+    """The `train` runner on a subject that starts in a tenth of a second."""
+    folder = tmp_path_factory.mktemp("counting")
+    files = {path.name: path.read_bytes() for path in (HERE / "counting").glob("*.py")}
+    arena = Arena.open(folder, files, ("train.py",), TrainPlan(0.5), "val_bpb", data_root=folder / "data")
+    yield arena
+    arena.close()
+
+
+@pytest.fixture(scope="session")
+def measuring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
+    """The `command` runner."""
+    folder = tmp_path_factory.mktemp("measuring")
+    files = {path.name: path.read_bytes() for path in (HERE / "measuring").glob("*.py")}
+    plan = CommandPlan("python measure.py")
+    arena = Arena.open(folder, files, ("work.py",), plan, "loss", data_root=folder / "data")
+    yield arena
+    arena.close()
