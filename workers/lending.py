@@ -17,6 +17,7 @@ from pathlib import Path
 
 from workers.process import SandboxError
 
+_CONFINED = ("bwrap", "--ro-bind", "/", "/", "--unshare-user", "--unshare-net", "--")
 _PROGRAM = """
 import os, socket, sys
 with socket.socket(fileno=int(sys.argv[1])) as end:
@@ -37,40 +38,53 @@ class Lender:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._end: socket.socket | None = None
+        self.process: subprocess.Popen[bytes] | None = None
 
     def lend(self, path: Path) -> int:
         """A new descriptor of the file, its offset its own; the caller closes it. Raises OSError and SandboxError."""
         with self._lock:
-            for attempt in (1, 2):
-                if self._end is None:
-                    self._end = _started()
-                try:
-                    self._end.send(os.fsencode(path.absolute()))
-                    said, descriptors, _, _ = socket.recv_fds(self._end, 16, 1)
-                except (BrokenPipeError, ConnectionResetError):
-                    said, descriptors = b"", []
-                if said:
-                    break
-                self._end.close()
-                self._end = None
-                if attempt == 2:
-                    raise SandboxError("what opens files read-only for candidates does not start: try `regatta doctor`")
+            said, descriptors = self._ask(path)
+            if not said:  # its process was ended: it may have been idle for hours
+                self._close()
+                said, descriptors = self._ask(path)
+        if not said:
+            raise SandboxError("what opens files read-only for candidates does not start: try `regatta doctor`")
         if not descriptors:
             raise OSError(int(said), os.strerror(int(said)), str(path))
         return descriptors[0]
 
+    def close(self) -> None:
+        with self._lock:
+            self._close()
 
-def _started() -> socket.socket:
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with theirs:
-        command = ["bwrap", "--ro-bind", "/", "/", "--unshare-user", "--unshare-net", "--die-with-parent", "--"]
-        subprocess.Popen(
-            [*command, sys.executable, "-I", "-S", "-c", _PROGRAM, str(theirs.fileno())],
-            pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            env={"PATH": os.environ.get("PATH", os.defpath)},
-        )
-    return ours
+    def _ask(self, path: Path) -> tuple[bytes, list[int]]:
+        if self._end is None:
+            self._start()
+        assert self._end is not None
+        try:
+            self._end.send(os.fsencode(path.absolute()))
+            said, descriptors, _, _ = socket.recv_fds(self._end, 16, 1)
+        except (BrokenPipeError, ConnectionResetError):
+            return b"", []
+        return said, descriptors
+
+    def _start(self) -> None:
+        self._end, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self.process = subprocess.Popen(
+                [*_CONFINED, sys.executable, "-I", "-S", "-c", _PROGRAM, str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+                env={"PATH": os.environ.get("PATH", os.defpath)},
+            )
+
+    def _close(self) -> None:
+        if self._end is not None:
+            self._end.close()  # which ends the process
+            self._end = None
+        if self.process is not None:
+            self.process.wait()
+            self.process = None

@@ -18,6 +18,7 @@ from tempfile import gettempdir
 from workers import held_out, sandbox
 from workers.fingerprint import fingerprint
 from workers.git import GitError
+from workers.lending import Lender
 from workers.output import CappedLog
 from workers.process import SandboxError, SurvivorsError
 from workers.runners import command, train
@@ -50,6 +51,7 @@ def this_machine(
         device=gpu.name or cpu_name(),
         data_root=data_root or Path(os.environ.get("REGATTA_DATA") or Path.home() / ".cache/regatta"),
         room=_room(folder, share),
+        lender=Lender(),
     )
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from workers import sandbox
 from workers.guardian.limits import Limits
+from workers.lending import Lender
 from workers.output import CappedLog
 from workers.process import Command, ContainedProcess, Exit, SandboxError
 from workers.telemetry import Gpu
@@ -46,6 +47,7 @@ class Machine:
     device: str  # the name by which measurements know it
     data_root: Path  # where prepare.py keeps data
     room: Room
+    lender: Lender
 
 
 class Stopped(Exception):  # noqa: N818  a way out, not an error
@@ -112,6 +114,10 @@ class Session:
             Limits(room.memory_mb, room.processes, room.disk_mb, str(workspace.folder)),
         )
         return ContainedProcess(command, self.log, on_stdout)
+
+    def lend(self, path: Path) -> int:
+        """A descriptor of a file for a candidate to read; who is confined can do nothing else with it. The caller closes it."""
+        return self.machine.lender.lend(path) if self.spec.confined else os.open(path, os.O_RDONLY)
 
     def _confinement(self, workspace: Workspace) -> sandbox.Confinement:
         """What the trial's processes see. Raises SandboxError where nothing can be confined."""

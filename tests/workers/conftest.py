@@ -32,4 +32,5 @@ def root(tmp_path: Path) -> Path:
 def machine(root: Path, tmp_path: Path) -> Iterator[Machine]:
     made = this_machine(root, data_root=tmp_path / "data")
     yield made
+    made.lender.close()
     made.repository.close()
