@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from orchestrator.edits import Edit, EditError, apply_edits, merge_touching
 from orchestrator.events import Admitted, Conflicted, Proposed, Rejected
 from orchestrator.gates import check_duplicate, check_scope, check_syntax, syntax_fingerprint
-from orchestrator.repository import CampaignRepository
+from orchestrator.payload import check_payload
+from orchestrator.repository import BASE, CampaignRepository
 from orchestrator.target import Scoping
 
 Texts = dict[str, str | None]
@@ -41,7 +42,7 @@ class Admission:
             if origin == champion or texts.gate != "edit":
                 return texts
             return self._admit_from(proposed, origin, champion, at, seen)
-        return self._refuse_duplicate(proposed, champion, texts, seen) or self._admitted(proposed, champion, texts, at)
+        return self._refused(proposed, champion, texts, seen) or self._admitted(proposed, champion, texts, at)
 
     def _fits_as_written(self, edits: tuple[Edit, ...], origin: str, champion: str) -> bool:
         """False for whole files and deletions, and for a search text that stands for something else on the champion."""
@@ -67,7 +68,7 @@ class Admission:
             )
         except ConflictError as error:
             return Conflicted(proposed.candidate, champion, str(error))
-        return self._refuse_duplicate(proposed, champion, carried, seen) or self._admitted(proposed, champion, carried, at)
+        return self._refused(proposed, champion, carried, seen) or self._admitted(proposed, champion, carried, at)
 
     def _texts_on(self, proposed: Proposed, base: str) -> Texts | Rejected:
         """The new texts on `base`, or which gate says no: scope, edit, syntax."""
@@ -86,6 +87,21 @@ class Admission:
             if refusal is not None:
                 return Rejected(proposed.candidate, refusal.gate, refusal.reason)
         return texts
+
+    def _refused(self, proposed: Proposed, champion: str, texts: Texts, seen: Mapping[str, str]) -> Rejected | None:
+        """What is said no to about texts that are in scope and compile."""
+        return self._refuse_duplicate(proposed, champion, texts, seen) or self._refuse_payload(proposed, champion, texts)
+
+    def _refuse_payload(self, proposed: Proposed, onto: str, texts: Texts) -> Rejected | None:
+        """Where weights are what is learnt, none may come in with the text."""
+        if self.scoping.runner != "train":
+            return None
+        read = self.repository.read
+        paths = sorted({*self.repository.changed(BASE, onto), *texts})
+        refusal = check_payload(
+            {path: (read(BASE, path), texts[path] if path in texts else read(onto, path)) for path in paths}
+        )
+        return None if refusal is None else Rejected(proposed.candidate, refusal.gate, refusal.reason)
 
     def _refuse_duplicate(self, proposed: Proposed, base: str, texts: Texts, seen: Mapping[str, str]) -> Rejected | None:
         changes = {path: (self.repository.read(base, path), text) for path, text in texts.items()}

@@ -61,6 +61,7 @@ class CampaignRepository:
         self._repo.git.update_environment(**_ISOLATED, **_here(path.absolute()))
         self._bundle_of = lru_cache(maxsize=256)(self._bundle)
         self._files_of = lru_cache(maxsize=16)(self._files)
+        self._changed_between = lru_cache(maxsize=16)(self._changed)
 
     # -- making
 
@@ -114,6 +115,14 @@ class CampaignRepository:
             return bool((self._repo.commit(commit).tree / path).mode in (0o100644, 0o100755))
         except KeyError:
             return True
+
+    def changed(self, old: str, new: str) -> tuple[str, ...]:
+        """Paths whose content or mode differs between two commits, sorted. Those of the latest pairs are kept."""
+        return self._changed_between(old, new)
+
+    def _changed(self, old: str, new: str) -> tuple[str, ...]:
+        listing = self._repo.git.diff_tree("-r", "-z", "--name-only", "--no-renames", "--end-of-options", old, new)
+        return tuple(sorted(name for name in listing.split("\0") if name))
 
     def diff_lines(self, old: str, new: str) -> int:
         """Lines added plus lines removed."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -269,3 +272,38 @@ def test_carried_over_it_knows_its_new_base(place: Place) -> None:
     assert isinstance(found, Admitted)
     assert found.base == place.champion({"lib/a.py": "A = 2\n"})
     assert found.diff_lines == 2
+
+
+# -- weights in the text
+
+
+NOISE = base64.b64encode(random.Random(3).randbytes(30_000)).decode()
+
+
+def data(part: int) -> str:
+    return "".join(f"# {NOISE[at : at + 100]}\n" for at in range(12_000 * part, 12_000 * (part + 1), 100))
+
+
+def test_what_is_learnt_elsewhere_is_refused_where_learning_is_measured(place: Place) -> None:
+    found = place.admit(Edit("train.py", content=TRAIN + "W = 1\n" + data(0) + data(1)))
+    assert isinstance(found, Rejected)
+    assert found.gate == "scope"
+    assert "when compressed; allowed: 16.0 KiB" in found.reason
+
+
+def test_it_gets_in_by_no_instalments(place: Place) -> None:
+    first = place.admitted(Edit("train.py", content=TRAIN + "W = 1\n" + data(0)))
+    second = place.proposed(Edit("lib/a.py", content="A = 2\n" + data(1)))
+    assert isinstance(place.admission.admit(second, place.base, AT, {}), Admitted)
+    found = place.admission.admit(second, first.commit, AT, {})
+    assert isinstance(found, Rejected)
+    assert "over the campaign's base" in found.reason or "that the campaign's base does not have" in found.reason
+
+
+def test_where_a_command_measures_a_table_is_nobody_s_business(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    scoping = replace(place.admission.scoping, runner="command")
+    table = f"TABLE = {list(range(5_000))}\n"
+    proposed = place.proposed(Edit("lib/a.py", content=table))
+    assert isinstance(Admission(place.repository, scoping).admit(proposed, place.base, AT, {}), Admitted)
+    assert isinstance(place.admission.admit(proposed, place.base, AT, {}), Rejected)
