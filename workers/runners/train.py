@@ -8,6 +8,7 @@ without training data (examination.py). The checkpoint lies in a file without a 
 from __future__ import annotations
 
 import math
+import os
 import re
 import tempfile
 import time
@@ -70,9 +71,12 @@ def _train(session: Session, plan: TrainPlan, data: SubjectData, device: str, ch
         session.measured["setup_seconds"] = time.monotonic() - began
         subject.limit = Limit("setup", "", began, None)  # from here on it is the clock that counts
         session.begin("train")
-        with data.train_file.open("rb") as tokens:
+        tokens = session.lend(data.train_file)
+        try:
             clock = Clock(time.monotonic(), plan.budget_s)
-            subject.send({"type": "start", "seed": session.spec.seed}, descriptors=[tokens.fileno()])
+            subject.send({"type": "start", "seed": session.spec.seed}, descriptors=[tokens])
+        finally:
+            os.close(tokens)
         submit = _await_submission(session, subject, clock, checkpoint)
         elapsed_s = clock.elapsed_s()
         subject.end()
