@@ -36,15 +36,17 @@ _SHARE, _FEWEST = 0.1, 8
 _PROMOTION = 4  # times as many where the champion may move: rare, and what is published rests on it
 _LENDERS = 8  # one row in so many lends its text to decoys
 
-# Differences between two honest processes come from the order of sums, which depends on the shape of a batch: about 1e-6
-# nats in float32, about 0.01 in bfloat16. Dropout left on, or another row's influence, makes 0.1 and more.
+# Differences between two honest processes come from the order of sums, which depends on the shape of a batch: 1e-6 nats in
+# float32; in bfloat16 0.004 to 0.007 (nanotrain, measured), with logits of 10 perhaps 0.03. Dropout left on, or another
+# row's influence, makes 0.1 and more.
 _MOST_NOISE_NATS = 0.05
 # No honest model has shown a mean difference of this size; 0.0002 nats a token are 0.0001 bpb, below what a race can see.
 _FLOOR_NATS = 2e-4
 _SIGMAS = 5.0  # for a mean: one honest trial in three million
 _SPLICE_FLOOR_NATS, _SPLICE_SIGMAS = 0.1, 8.0  # for the worst of thousands of decoys, whose noise has heavier tails
-# The float32 probabilities of 2,000 to 130,000 tokens add up to 1 within 3e-6 where they are honest (measured).
-_MOST_LOG_TOTAL = 1e-5
+# The log of the sum of 2,048 to 131,072 float32 probabilities, measured: 5e-7 from log_softmax, 2e-6 from logits and their
+# log-sum-exp, 7e-6 from the logarithm of softmax.
+_MOST_LOG_TOTAL = 2e-5
 _CONFIDENCE = 0.95
 
 
