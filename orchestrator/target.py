@@ -10,12 +10,14 @@ import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import packages_distributions
 from importlib.resources import files
 from pathlib import Path
 
 import git
 
-from orchestrator.gates import Scope
+from orchestrator.scope import LIBRARIES, Scope
 
 
 class TargetError(Exception):
@@ -64,6 +66,15 @@ def shipped_subjects() -> dict[str, Path]:
         if (root / "nanotrain" / "prepare.py").is_file():
             found.setdefault("nanotrain", root / "nanotrain")
     return found
+
+
+_NOBODYS = frozenset({"docs", "example", "examples", "benchmarks", "scripts", "src", "tests", "tools"})
+
+
+@cache
+def installed_modules() -> frozenset[str]:
+    """Top-level modules of the packages that are installed here, as they are where workers run."""
+    return frozenset(packages_distributions()) - _NOBODYS
 
 
 def resolve_target(given: str, working_dir: Path, *, must_be_clean: bool = True) -> Target:
@@ -172,4 +183,4 @@ def scope_of(files_at_base: tuple[str, ...], editable: tuple[str, ...], runner: 
     matching = tuple(path for path in files_at_base if whole.matches(path))
     if not matching:
         raise TargetError(f"target.editable: {', '.join(editable)} leave no file to edit; name the files, such as train.py")
-    return Scoping(chosen, Scope(editable, frozenset(sealed)), matching, sealed)
+    return Scoping(chosen, Scope(editable, frozenset(sealed), LIBRARIES | installed_modules()), matching, sealed)

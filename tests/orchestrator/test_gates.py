@@ -63,6 +63,19 @@ def test_globs_are_read_as_git_reads_a_gitignore(globs: list[str], path: str, ed
         ("a\\b.py", "with '/'"),
         (".git/hooks/pre-commit", "git's own"),
         ("lib/.GIT/config", "git's own"),
+        (".git", "git's own"),
+        (".git./config", "git's own"),  # Windows drops final dots and spaces
+        (".git . /config", "git's own"),
+        ("GIT~1/config", "git's own"),  # the short name of .git there
+        ("gi7eba~1", "git's own"),
+        (".git::$INDEX_ALLOCATION/config", "git's own"),
+        (".g\u200cit/config", "control characters"),  # which macOS passes over
+        (".gi\ufefft/config", "control characters"),
+        ("\uff0egit/config", "git's own"),  # full width, as some file systems fold it
+        (".gitattributes", "git's own"),
+        ("lib/.GitModules", "git's own"),
+        ("gitmod~1", "git's own"),
+        ("a\u00adb.py", "control characters"),
         ("./train.py", "without '.'"),
         ("lib//ops.py", "'//'"),
         ("lib/", "trailing '/'"),
@@ -98,24 +111,76 @@ def test_deleting_a_sealed_file_is_out_of_scope_too() -> None:
         "lib/usercustomize.py",
         "conftest.py",
         "x.pth",
-        ".gitattributes",
-        "lib/.gitmodules",
+        "python311._pth",
         "pytest.ini",
         "prepare.so",
+        "prepare.cpython-311-x86_64-linux-gnu.so",
+        "prepare.abi3.so",
+        "prepare.pyc",
+        "__pycache__/prepare.cpython-311.pyc",  # found before a sealed prepare.py of the same age
+        "eval/__pycache__/anything.txt",
+        "lib.dylib",
+        "plugins.egg",
+        "evil-1.0.dist-info/entry_points.txt",  # a plugin of pytest, found from the working directory
+        "evil.egg-info/PKG-INFO",
+        "GNUmakefile",  # which make prefers to a sealed Makefile
+        "Makefile",
+        "eval/makefile",
+        "pyproject.toml",
+        "package.json",
+        ".env",
+        ".envrc",
+        ".python-version",
+        "lib/.cargo/config.toml",
+        ".gitignore",
+        "CONFTEST.PY",
     ],
 )
 def test_a_new_file_that_changes_how_sealed_files_run_is_refused(path: str) -> None:
     assert "would change how sealed files are read or run" in str(refused(path, "*"))
 
 
-@pytest.mark.parametrize("path", ["prepare/__init__.py", "score.py", "eval/score/__init__.py", "score/x.py"])
+@pytest.mark.parametrize("path", ["-rf", "lib/--version.py", "lib /x.py", "x.py ", "x.py.", "C:x.py"])
+def test_a_name_that_not_every_system_takes_for_what_it_says_is_refused(path: str) -> None:
+    assert "a command would take" in str(refused(path, "*")) or "outer spaces and final dots" in str(refused(path, "*"))
+
+
+@pytest.mark.parametrize("path", ["Prepare.py", "PREPARE.PY", "Lib/new.py", "EVAL/score2.py", "\uff50rogram.md"])
+def test_a_new_name_that_differs_in_case_alone_is_refused(path: str) -> None:
+    reason = str(refused(path, "*"))
+    assert "in its letters' case or form alone" in reason or "would shadow the sealed one" in reason
+
+
+def test_names_that_differ_in_case_on_the_base_are_nobody_s_fault() -> None:
+    assert check_scope([Edit("lib/new.py", content="")], scope("*"), [*EXISTING, "Lib/a.txt"]) is None
+    assert check_scope([Edit("Lib/b.txt", content="")], scope("*"), [*EXISTING, "Lib/a.txt"]) is None
+
+
+@pytest.mark.parametrize("path", ["prepare/__init__.py", "score.py", "eval/score/__init__.py", "score/x.py", "prepare/x.py"])
 def test_a_new_module_cannot_take_the_name_of_a_sealed_one(path: str) -> None:
     assert "would shadow the sealed one" in str(refused(path, "*"))
 
 
-@pytest.mark.parametrize("path", ["json.py", "torch.py", "numpy/__init__.py", "triton/x.py", "socket.py", "eval/random.py"])
+@pytest.mark.parametrize(
+    "path", ["json.py", "torch.py", "numpy/__init__.py", "triton/x.py", "socket.py", "eval/random.py", "Torch.py"]
+)
 def test_a_new_module_cannot_take_the_name_of_a_library(path: str) -> None:
     assert "would shadow the library" in str(refused(path, "*"))
+
+
+def test_a_folder_on_a_search_path_takes_no_library_s_name_either() -> None:
+    existing = [*EXISTING, "src/pkg/__init__.py"]  # as with PYTHONPATH=src
+    refusal = check_scope([Edit("src/torch.py", content="")], scope("*"), existing)
+    assert refusal is not None
+    assert "would shadow the library" in refusal.reason
+    assert check_scope([Edit("src/pkg/types.py", content="")], scope("*"), existing) is None
+    assert check_scope([Edit("layers/types.py", content="")], scope("*"), existing) is None  # of a folder that nobody knows
+
+
+def test_what_is_installed_where_trials_run_is_a_library_too() -> None:
+    installed = Scope(("*",), frozenset(SEALED), frozenset({"Sound_Library"}))
+    assert "would shadow the library" in str(check_scope([Edit("sound_library.py", content="")], installed, EXISTING))
+    assert check_scope([Edit("torch.py", content="")], installed, EXISTING) is None
 
 
 @pytest.mark.parametrize("path", ["model.py", "lib/json.py", "lib/score.py", "docs/json.txt", "train.py"])
