@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from orchestrator import events as ev
 from orchestrator import trial_files
+from orchestrator.allowances import allowances, scores_held_out
 from orchestrator.confinement import Sandbox
 from orchestrator.opening import Parts
 from orchestrator.pool import Pool
@@ -89,9 +90,9 @@ class Acts:
             timeout_s=config.trial.timeout_s,
             cpus=config.trial.cpus,
             gpus=self._pool.gpus_a_trial,
-            # What is compared at the end, on text that decided nothing: the baseline, and each champion as it was measured.
-            held_out=out.started.purpose is not ev.Purpose.RACE,
+            held_out=scores_held_out(out.started.purpose),
             promotion=out.started.purpose is ev.Purpose.FINAL,
+            allowances=allowances(self._ledger, held_out=scores_held_out(out.started.purpose)),
             confined=self._parts.sandbox is Sandbox.BUBBLEWRAP,
             bundle=None if commit == base else self._parts.repository.bundle(commit, base),
         )
