@@ -32,6 +32,7 @@ class Happened:
     outcome: str  # `rejected` by a gate, or the trial's
     reason: str  # a gate's begins with its name
     measurement: Measurement | None = None
+    commit: str = ""
 
     @property
     def log(self) -> str:
@@ -61,14 +62,17 @@ class Arena:
         objective: str,
         *,
         data_root: Path,
+        links: Mapping[str, str] | None = None,
         confined: bool = True,
     ) -> Arena:
-        """A campaign on a repository with these files."""
+        """A campaign on a repository with these files and symbolic links."""
         user = folder / "user"
         user.mkdir(parents=True)
         for name, content in files.items():
             (user / name).parent.mkdir(parents=True, exist_ok=True)
             (user / name).write_bytes(content)
+        for name, leads_to in (links or {}).items():
+            (user / name).symlink_to(leads_to)
         for arguments in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "-m", "base"]):
             identity = ["-c", "user.name=u", "-c", "user.email=u@localhost"]
             subprocess.run(["git", *identity, *arguments], cwd=user, check=True, env={**os.environ, **_GIT})
@@ -83,10 +87,12 @@ class Arena:
         self.repository.close()
         self.machine.repository.close()
 
-    def admit(self, edits: tuple[Edit, ...], description: str = "an idea") -> Admitted | Rejected | Conflicted:
-        """Through the gates."""
+    def admit(
+        self, edits: tuple[Edit, ...], description: str = "an idea", on: str | None = None
+    ) -> Admitted | Rejected | Conflicted:
+        """Through the gates, onto the base or a later champion."""
         proposed = Proposed(f"c{next(self._numbers):04}", "replay", description, edits)
-        return self.admission.admit(proposed, self.base, AT, {})
+        return self.admission.admit(proposed, on or self.base, AT, {})
 
     def spec(self, commit: str, **changes: object) -> TrialSpec:
         """A trial as the head would order it."""
@@ -105,14 +111,20 @@ class Arena:
         )
         return replace(spec, **changes)  # type: ignore[arg-type]
 
+    def enter(self, edits: tuple[Edit, ...], description: str = "an idea", on: str | None = None) -> Happened:
+        """Gates and commit, no trial: `admitted` or `rejected`."""
+        admitted = self.admit(edits, description, on)
+        if isinstance(admitted, Admitted):
+            return Happened("admitted", "", None, admitted.commit)
+        return Happened("rejected", f"{admitted.gate}: {admitted.reason}" if isinstance(admitted, Rejected) else admitted.reason)
+
     def measure(self, edits: tuple[Edit, ...], description: str = "an idea", **changes: object) -> Happened:
         """Gates, commit, trial."""
-        admitted = self.admit(edits, description)
-        if not isinstance(admitted, Admitted):
-            reason = f"{admitted.gate}: {admitted.reason}" if isinstance(admitted, Rejected) else admitted.reason
-            return Happened("rejected", reason)
+        admitted = self.enter(edits, description)
+        if admitted.outcome != "admitted":
+            return admitted
         found = run_trial(self.spec(admitted.commit, **changes), self.machine)
-        return Happened(found.outcome.value, found.reason or "", found)
+        return Happened(found.outcome.value, found.reason or "", found, admitted.commit)
 
     def face(self, attack: Attack) -> Happened:
         """What becomes of an attack."""

@@ -191,7 +191,7 @@ ACROSS = (
     Attack(
         "two scoring processes that talk: one locks bytes of a system file, the other looks which",
         _at(RETURN, "        return helped(table, tokens)\n", (IMPORT, IMPORT + LOCKS)),
-        "violation", "strangers", Elsewhere("not possible there: one process", "not possible there: one process"),
+        "violation", "splice", Elsewhere("not possible there: one process", "not possible there: one process"),
         said="known 0", promotion=True,
     ),
     Attack(
