@@ -132,7 +132,7 @@ def _veil(session: Session) -> Veil:
         return Veil()
     data = subject_data(session, spec.plan.corpus)
     if data.sha256 not in _veils:
-        roots, folder = sandbox.visible_roots(), machine.repository.root
+        roots, folder = sandbox.visible_roots(), machine.data_root
         paths = held_out.copies(data.meta, roots, folder / "held-out.json")
         _veils[data.sha256] = veil_over(paths, (*roots, Path(sysconfig.get_path("stdlib")).resolve()), folder / "veils")
     return _veils[data.sha256]

@@ -12,7 +12,7 @@ import uuid
 from pathlib import Path
 
 import pytest
-from workers_support import alive, all_end, watched
+from workers_support import alive, all_end, eventually, watched
 
 from workers.output import CappedLog
 from workers.process import Command, ContainedProcess, Exit
@@ -32,6 +32,7 @@ if os.fork() == 0:
 os.wait()
 print("started", flush=True)
 """
+FILLS_AND_WAITS = "import time; block = bytearray(100 << 20); print('filled', flush=True); time.sleep(600)"
 
 
 @pytest.fixture
@@ -224,3 +225,13 @@ def test_a_flood_of_output_is_read_and_forgotten(tmp_path: Path) -> None:
 def _peak_rss_kb() -> int:
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0])
+
+
+def test_the_memory_of_a_tree_that_the_worker_ends_is_known(tmp_path: Path) -> None:
+    program = python("import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]])", FILLS_AND_WAITS)
+    log = CappedLog()
+    with ContainedProcess(command(tmp_path, *program), log) as process:
+        assert eventually(lambda: b"filled" in log.value(), 10.0)
+        peak_mb = process.end(at_once=True).peak_rss_mb
+    assert peak_mb is not None
+    assert 100 < peak_mb < 250

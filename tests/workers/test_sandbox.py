@@ -144,6 +144,12 @@ def test_signals_and_exit_statuses_come_through(shell: Shell) -> None:
     assert str(shell("kill -SEGV $$")[0]) == "killed by SIGSEGV"
 
 
+def test_the_memory_of_what_ran_inside_is_known(shell: Shell) -> None:
+    peak_mb = shell(f"{sys.executable} -c 'b = bytearray(80 << 20)'; true")[0].peak_rss_mb
+    assert peak_mb is not None
+    assert 80 < peak_mb < 200
+
+
 def test_a_sandbox_that_cannot_be_put_up_is_no_candidates_fault(tmp_path: Path, places: tuple[Path, Path, Path]) -> None:
     confinement = Confinement(places[0], places[1], tmp_path / "was removed")
     command = Command(("true",), tmp_path, {"PATH": os.environ["PATH"]}, tmp_path, confinement=confinement)

@@ -40,6 +40,10 @@ def test_what_namespaces_do_not_contain_is_refused_and_the_rest_allowed(
     assert verdict(machine, read) == _ALLOW
 
 
+def test_what_the_c_library_can_do_without_is_as_if_absent() -> None:
+    assert verdict("x86_64", 327) == _ENOSYS  # preadv2
+
+
 @pytest.mark.parametrize(("machine", "clone"), [("x86_64", 56), ("aarch64", 220)])
 def test_threads_and_children_can_be_made_but_no_namespaces(machine: str, clone: int) -> None:
     assert verdict(machine, clone, 0x003D0F00) == _ALLOW  # what the C library gives for a thread

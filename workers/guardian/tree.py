@@ -102,8 +102,20 @@ class Tree:
             os.read(self._wake, 4096)
         return control in ready
 
+    def note_memory(self) -> None:
+        """Look at the peak of everything alive: nobody tells of a process that is killed with the one that waits for it."""
+        for pid in descendants(os.getpid()):
+            try:
+                with open(f"/proc/{pid}/status", "rb") as file:  # noqa: PTH123
+                    peak = file.read().partition(b"VmHWM:")[2].split(None, 1)
+            except OSError:  # it ended meanwhile
+                continue
+            if peak:  # none: a zombie
+                self.max_rss_kb = max(self.max_rss_kb, int(peak[0]))
+
     def end(self, control: int, grace_s: float) -> None:
         """Leave nothing alive: TERM and a grace, then KILL until no child is left."""
+        self.note_memory()
         deadline = time.monotonic() + grace_s
         if grace_s > 0 and self.reap():
             signal_all([-self.pid], signal.SIGTERM)
