@@ -28,11 +28,17 @@ BASE = "refs/regatta/base"
 _ISOLATED = {
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_ATTR_NOSYSTEM": "1",
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_NO_REPLACE_OBJECTS": "1",
 }
-_SETTINGS = (f"core.hooksPath={os.devnull}", "gc.auto=0", "protocol.allow=never", "protocol.file.allow=always")
+_SETTINGS = (
+    *(f"core.{name}={os.devnull}" for name in ("hooksPath", "attributesFile", "excludesFile")),
+    *("core.fsmonitor=false", "core.protectHFS=true", "core.protectNTFS=true"),
+    *("gc.auto=0", "protocol.allow=never", "protocol.file.allow=always"),
+)
 _FOLDER = 0o040000  # mode of a tree in a tree
+_NO_TEXT = {"120000": "a symbolic link", "160000": "a submodule"}  # by mode in a tree
 _EMPTY_TREE = bytes.fromhex("4b825dc642cb6eb9a060e54bf8d69288fbee4904")
 # The user's word that a repository of another owner is safe lies in the settings that are off; to have named it is enough.
 _UPLOAD = "--upload-pack=git -c safe.directory=* upload-pack"
@@ -59,6 +65,7 @@ class CampaignRepository:
         with without_git_variables():
             self._repo = git.Repo(path)
         self._repo.git.update_environment(**_ISOLATED, **_here(path.absolute()))
+        self._repo.git.set_persistent_git_options(c=list(_SETTINGS))
         self._bundle_of = lru_cache(maxsize=256)(self._bundle)
         self._files_of = lru_cache(maxsize=16)(self._files)
         self._changed_between = lru_cache(maxsize=16)(self._changed)
@@ -143,7 +150,8 @@ class CampaignRepository:
             done = subprocess.run(
                 ["git", "merge-file", "-p", "-q", *names],
                 capture_output=True,
-                env={**_clean_environment(), **_ISOLATED},
+                cwd=folder,
+                env={**_clean_environment(), **_ISOLATED, "GIT_DIR": str(self.path.absolute())},
                 check=False,
             )
         return done.stdout.decode("utf-8", "surrogateescape") if done.returncode == 0 else None
@@ -160,18 +168,30 @@ class CampaignRepository:
             _git(self.path, "read-tree", commit, env=env)
             _git(self.path, "apply", "--cached", "--whitespace=nowarn", f"-p{strip}", str(patch.resolve()), env=env)
             tree = _git(self.path, "write-tree", env=env).strip()
-        names = _git(self.path, "diff", "--name-only", "-z", "--no-renames", commit, tree).split("\0")
-        return {name: self._text_in_tree(tree, name) for name in names if name}
+        rows = _git(self.path, "diff-tree", "-r", "-z", "--no-renames", commit, tree).split("\0")
+        return {path: self._text_after(tree, about, path) for about, path in zip(rows[::2], rows[1::2], strict=False)}
 
     def _all_below(self, patch: Path, folder: str) -> bool:
         rows = [row for row in _git(self.path, "apply", "--numstat", "-z", str(patch.resolve())).split("\0") if row]
         return bool(rows) and all(row.split("\t")[-1].startswith(f"{folder}/") for row in rows)
 
-    def _text_in_tree(self, tree: str, path: str) -> str | None:
-        try:
-            return _git(self.path, "cat-file", "blob", f"{tree}:{path}")
-        except RepositoryError:
+    def _text_after(self, tree: str, about: str, path: str) -> str | None:
+        """The text that a patch leaves at `path`; `about`: a line of `git diff-tree`. Raises where it is no plain text."""
+        old_mode, new_mode = about.lstrip(":").split()[:2]
+        unfit = _NO_TEXT.get(old_mode) or _NO_TEXT.get(new_mode)
+        if unfit is not None:
+            raise RepositoryError(f"{path}: is {unfit}; a proposal changes the text of plain files alone")
+        if new_mode == "000000":
             return None
+        if old_mode != new_mode and "100755" in (old_mode, new_mode):
+            raise RepositoryError(f"{path}: its mode would become {new_mode}; a proposal changes texts, not modes")
+        content = _git_bytes(self.path, "cat-file", "blob", f"{tree}:{path}")
+        try:
+            if b"\0" not in content:
+                return content.decode()
+        except UnicodeDecodeError:
+            pass
+        raise RepositoryError(f"{path}: would become a binary file; a proposal changes text, in UTF-8")
 
     def bundle(self, commit: str, base: str) -> bytes:
         """What a worker that has `base` needs to have `commit`. The latest are kept: a commit is measured many times."""

@@ -125,6 +125,7 @@ def _resolve_folder(given: str, path: Path, shipped: bool, must_be_clean: bool) 
             f"git -C {path} init && git -C {path} add -A && git -C {path} commit -m base"
         ) from None
     with repo:
+        repo.git.set_persistent_git_options(c=_harmless(repo))
         folder = "" if repo.bare else path.resolve().relative_to(top).as_posix()
         folder = "" if folder == "." else folder
         repo.git.rev_parse("--git-dir")  # fails where git declines to read what GitPython would take for an empty repository
@@ -140,11 +141,24 @@ def _resolve_folder(given: str, path: Path, shipped: bool, must_be_clean: bool) 
                 f"target.repo: {given}: the folder is not committed in {top}; type: git add {given} && git commit -m base"
             )
         if must_be_clean and not repo.bare:
-            dirty = repo.git.status("--porcelain", "--untracked-files=normal", "--", str(path)).splitlines()
+            look = ("--porcelain", "--untracked-files=normal", "--ignore-submodules=dirty", "--", str(path))
+            dirty = repo.git.status(*look).splitlines()
             if dirty:
                 shown = ", ".join(line[3:] for line in dirty[:5]) + (", …" if len(dirty) > 5 else "")
                 raise TargetError(f"target.repo: {given}: has changes that are not committed ({shown}); commit or stash them")
         return Target(given, top, folder, path, head.hexsha)
+
+
+def _harmless(repo: git.Repo) -> list[str]:
+    """Settings with which git looks at the user's repository and runs none of its programs: no hook, monitor or filter.
+
+    What is to be ignored and whom to trust stay as the user says.
+    """
+    asked = repo.git.config("--null", "--name-only", "--get-regexp", r"^filter\..*", with_exceptions=False)
+    drivers = {key.rpartition(".")[0] for key in asked.split("\0") if key}
+    off = [f"{driver}.{what}=" for driver in sorted(drivers) for what in ("clean", "smudge", "process")]
+    required = [f"{driver}.required=false" for driver in sorted(drivers)]
+    return ["core.fsmonitor=false", f"core.hooksPath={os.devnull}", "core.pager=", *off, *required]
 
 
 def _is_committed(tree: git.Tree, folder: str) -> bool:

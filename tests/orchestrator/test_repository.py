@@ -1,4 +1,4 @@
-"""The campaign's repository: an exact base, exact bytes, the same commit for the same arguments, and no foreign influence."""
+"""The campaign's repository: an exact base, exact bytes, and the same commit for the same arguments."""
 
 from __future__ import annotations
 
@@ -6,26 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from campaign_repository import AT, blob, made, with_files
 from subject import FILES, commit, git, init, write
 
 from orchestrator.repository import CampaignRepository, RepositoryError, candidate_ref, stack_ref
-from orchestrator.target import Target, TargetError, resolve_target
-
-AT = 1_700_000_000.5
-
-
-def made(tmp_path: Path, given: str = "user", name: str = "repo") -> tuple[CampaignRepository, str]:
-    return CampaignRepository.create(tmp_path / name, resolve_target(given, tmp_path))
-
-
-def with_files(tmp_path: Path, files: dict[str, str | bytes]) -> tuple[CampaignRepository, str]:
-    init(tmp_path / "user", files)
-    return made(tmp_path)
-
-
-def blob(repository: CampaignRepository, at: str, path: str) -> bytes:
-    return git(repository.path, "show", f"{at}:{path}").encode("utf-8", "surrogateescape")
-
+from orchestrator.target import Target
 
 # -- the base
 
@@ -189,84 +174,6 @@ def test_a_champion_commit_has_the_tree_that_was_measured(tmp_path: Path) -> Non
     assert git(repository.path, "rev-parse", f"{kept}^") == base
 
 
-# -- merges and patches
-
-
-def test_changes_of_different_lines_are_merged(tmp_path: Path) -> None:
-    repository, _ = with_files(tmp_path, {"a": "x"})
-    base = "".join(f"{n}\n" for n in range(12))
-    merged = repository.merge_texts(base.replace("1\n", "one\n", 1), base, base.replace("10\n", "ten\n"))
-    assert merged == base.replace("1\n", "one\n", 1).replace("10\n", "ten\n")
-
-
-def test_changes_of_the_same_line_are_a_conflict(tmp_path: Path) -> None:
-    repository, _ = with_files(tmp_path, {"a": "x"})
-    assert repository.merge_texts("a\n", "b\n", "c\n") is None
-
-
-def test_a_merge_keeps_bytes_that_are_not_text(tmp_path: Path) -> None:
-    repository, _ = with_files(tmp_path, {"a": "x"})
-    base = "\udce9\r\n" + "".join(f"{n}\r\n" for n in range(9))
-    assert repository.merge_texts("new\r\n" + base, base, base + "end\r\n") == "new\r\n" + base + "end\r\n"
-
-
-PATCH = """\
-diff --git a/train.py b/train.py
---- a/train.py
-+++ b/train.py
-@@ -1,2 +1,2 @@
--LR = 0.1
-+LR = 0.2
- print(LR)
-diff --git a/program.md b/notes.md
-similarity index 100%
-rename from program.md
-rename to notes.md
-diff --git a/prepare.py b/prepare.py
-deleted file mode 100644
---- a/prepare.py
-+++ /dev/null
-@@ -1 +0,0 @@
--sealed = True
-diff --git a/new/x.py b/new/x.py
-new file mode 100644
---- /dev/null
-+++ b/new/x.py
-@@ -0,0 +1 @@
-+x = 1
-"""
-
-
-def test_a_patch_becomes_the_new_texts_of_what_it_changes(tmp_path: Path) -> None:
-    repository, base = with_files(tmp_path, dict(FILES))
-    write(tmp_path, {"a.patch": PATCH})
-    assert repository.texts_after_patch(base, tmp_path / "a.patch") == {
-        "train.py": "LR = 0.2\nprint(LR)\n",
-        "program.md": None,
-        "notes.md": FILES["program.md"],
-        "prepare.py": None,
-        "new/x.py": "x = 1\n",
-    }
-    assert git(repository.path, "rev-parse", "champion") == base
-
-
-@pytest.mark.parametrize(
-    "patch",
-    [
-        "",
-        "not a patch\n",
-        PATCH.replace("-LR = 0.1", "-LR = 0.7"),
-        "diff --git a/../out b/../out\nnew file mode 100644\n--- /dev/null\n+++ b/../out\n@@ -0,0 +1 @@\n+x\n",
-    ],
-)
-def test_a_patch_that_does_not_apply_is_an_error(tmp_path: Path, patch: str) -> None:
-    repository, base = with_files(tmp_path, dict(FILES))
-    write(tmp_path, {"a.patch": patch})
-    with pytest.raises(RepositoryError):
-        repository.texts_after_patch(base, tmp_path / "a.patch")
-    assert not (tmp_path / "out").exists()
-
-
 # -- bundles
 
 
@@ -323,109 +230,3 @@ def test_a_ref_moves_wherever_it_was(tmp_path: Path) -> None:
     for target in (tip, base):
         repository.set_ref(stack_ref("s0001"), target)
         assert git(repository.path, "rev-parse", stack_ref("s0001")) == target
-
-
-# -- foreign influence
-
-
-HOSTILE = """
-[core]
-    hooksPath = {home}/hooks
-    autocrlf = true
-    attributesFile = {home}/attributes
-    pager = touch {home}/touched
-[commit]
-    gpgsign = true
-[gpg]
-    program = {home}/hooks/post-commit
-[diff]
-    external = {home}/hooks/post-commit
-    noprefix = true
-[diff "odd"]
-    textconv = {home}/hooks/post-commit
-[i18n]
-    commitEncoding = UTF-16
-[init]
-    templateDir = {home}/template
-    defaultBranch = strange
-[fetch]
-    fsckObjects = true
-[user]
-    name = Someone Else
-"""
-
-
-@pytest.fixture
-def hostile_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    home = tmp_path / "home"
-    write(home, {".gitconfig": HOSTILE.format(home=home), "attributes": "* diff=odd\n*.py text eol=crlf\n"})
-    for name in ("post-commit", "reference-transaction", "post-update"):
-        write(home, {f"hooks/{name}": f"#!/bin/sh\ntouch {home}/touched\n", f"template/hooks/{name}": "#!/bin/sh\nexit 1\n"})
-        (home / "hooks" / name).chmod(0o755)
-        (home / "template/hooks" / name).chmod(0o755)
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.delenv("GIT_CONFIG_GLOBAL", raising=False)
-    return home
-
-
-def story(folder: Path) -> list[str]:
-    """Everything that the campaign asks of git, in a few lines."""
-    repository, base = CampaignRepository.create(folder, resolve_target("user", folder.parent))
-    tip = repository.commit(base, {"train.py": "LR = 1\r\nprint(LR)\n", "new.py": "x\n"}, "ü idea\n", AT)
-    repository.set_ref(candidate_ref("c0001"), tip)
-    patch = folder.parent / "a.patch"
-    patch.write_text(PATCH)
-    said = [base, tip, str(repository.diff_lines(base, tip)), str(repository.files(tip))]
-    said += [str(repository.texts_after_patch(base, patch)), str(repository.reconcile(tip, {"c0001": tip}))]
-    assert len(repository.bundle(tip, base)) > 100
-    repository.close()
-    return said
-
-
-def test_the_users_settings_have_no_effect(tmp_path: Path, hostile_home: Path) -> None:
-    init(tmp_path / "user")
-    found = story(tmp_path / "hostile")
-    (hostile_home / ".gitconfig").unlink()
-    assert found == story(tmp_path / "plain")
-    assert not (hostile_home / "touched").exists()
-
-
-def test_variables_that_point_git_elsewhere_have_no_effect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    init(tmp_path / "user")
-    other = init(tmp_path / "other", {"else.txt": "1"})
-    before, plain = git(other, "rev-parse", "HEAD"), story(tmp_path / "plain")
-    elsewhere = {
-        "GIT_DIR": other / ".git", "GIT_WORK_TREE": other, "GIT_INDEX_FILE": other / ".git/index", "GIT_NAMESPACE": "odd",
-        "GIT_OBJECT_DIRECTORY": other / ".git/objects", "GIT_COMMON_DIR": other / ".git",
-        "GIT_EXTERNAL_DIFF": "false", "GIT_CONFIG_COUNT": "1",
-        "GIT_CONFIG_KEY_0": "diff.noprefix", "GIT_CONFIG_VALUE_0": "true",
-        "GIT_AUTHOR_DATE": "1 +0000", "GIT_COMMITTER_NAME": "Someone Else",
-    }  # fmt: skip
-    for name, value in elsewhere.items():
-        monkeypatch.setenv(name, str(value))
-    assert story(tmp_path / "elsewhere") == plain
-    assert git(other, "rev-parse", "HEAD") == before
-    assert git(other, "status", "--porcelain") == ""
-
-
-def test_attributes_of_the_target_do_not_change_what_is_compared(tmp_path: Path) -> None:
-    repository, base = with_files(tmp_path, {".gitattributes": "*.py diff=odd -diff\n", "a.py": "1\n"})
-    tip = repository.commit(base, {"a.py": "1\n2\n"}, "m", AT)
-    assert repository.diff_lines(base, tip) == 1
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
-@pytest.mark.parametrize("given", ["user", "user/sub"])
-def test_a_repository_of_another_owner_is_taken_where_the_user_calls_it_safe(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
-) -> None:
-    user, home = init(tmp_path / "user", {"sub/train.py": "LR = 1\n"}), tmp_path / "home"
-    for path in [user, *user.rglob("*")]:
-        os.chown(path, 12345, 12345)
-    monkeypatch.setenv("HOME", str(home))
-    home.mkdir()
-    with pytest.raises(TargetError, match=r"safe\.directory"):
-        resolve_target(given, tmp_path)
-    (home / ".gitconfig").write_text(f"[safe]\n    directory = {user}\n")
-    repository, base = made(tmp_path, given)
-    assert [name.removeprefix("sub/") for name in repository.files(base)] == ["train.py"]
