@@ -13,11 +13,13 @@ import numpy as np
 from virtual import VirtualCampaign
 
 from orchestrator import events as ev
+from orchestrator.events import Verdict
 from orchestrator.ledger import CandidateState
 from orchestrator.tournament import decisions as do
 from orchestrator.tournament.settings import Settings
 from workers.trial import Outcome
 
+SD = 1e-3  # of the noise, where a test names none
 Answer = Callable[[tuple[str, ...], ev.TrialStarted], "Outcome | dict[str, float]"]
 """What a trial gives, by what its commit holds: an outcome that is not ok, or further metrics."""
 
@@ -123,3 +125,17 @@ def normal(sd: float) -> Callable[[np.random.Generator], float]:
 
 def silent(rng: np.random.Generator) -> float:
     return 0.0
+
+
+def decided_once(campaign: ResumableCampaign) -> bool:
+    """Every proposal has one end in the log, and no more."""
+    ends: dict[str, int] = dict.fromkeys(campaign.ledger.candidates, 0)
+    for event in campaign.log:
+        if isinstance(event, ev.ChampionMoved):
+            for name in event.kept:
+                ends[name] += 1
+        elif isinstance(event, ev.Rejected | ev.Conflicted) or (
+            isinstance(event, ev.CandidateDecided) and event.verdict is not Verdict.WON
+        ):
+            ends[event.candidate] += 1
+    return set(ends.values()) == {1}
