@@ -25,7 +25,8 @@ from workers.waiting import Cancellation
 from workers.workspace import NodeRepository, Workspace
 
 _PROGRESS_EVERY_S = 0.2
-_WHOSE_EXCESS = {"memory": Outcome.CRASH}  # a slip, most likely; the other limits nobody meets by accident
+# Too much memory is a slip, most likely; the other limits nobody meets by accident.
+_WHOSE_EXCESS = {"memory": Outcome.CRASH, "machine": Outcome.INFRA}
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _PERIOD_S = 0.1
 _CLOSE_LOOK_EVERY_S = 2.0
 _MOST_FILES = 200_000
+_MEMORY_LEFT = 0.03  # of the machine's: below that nobody's accounts are waited for
 _PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
 
 
@@ -55,7 +56,8 @@ class Watch:
         self._machine = _machine(limits.folder)
 
     def look(self) -> str | None:
-        """What is exceeded: `processes: …`, `memory: …` or `disk: …` with figures, in plain ASCII; None: nothing."""
+        """What is exceeded, with figures, in plain ASCII: `processes: …`, `memory: …`, `disk: …`, or `machine: …` where the
+        whole machine runs out of memory, by whatever fault. None: nothing."""
         if not self._suspicious():
             return None
         began = time.monotonic()
@@ -73,6 +75,9 @@ class Watch:
         return grown or time.monotonic() >= self._next_close_look
 
     def _look_closely(self) -> str | None:
+        total_mb, available_mb = _memory_mb()
+        if available_mb < _MEMORY_LEFT * total_mb:
+            return f"machine: {available_mb} MB of memory left of {total_mb}"
         threads, kept_kb = _tree(self._root)
         if threads > self._limits.processes:
             return f"processes: {threads} at a time, allowed are {self._limits.processes}"
@@ -91,11 +96,16 @@ def _machine(folder: str) -> tuple[int, ...]:
     """Of the whole machine: tasks, memory in use (MB), disk in use (MB) and inodes in use."""
     with open("/proc/loadavg", "rb") as file:  # noqa: PTH123
         tasks = int(file.read().split()[3].split(b"/")[1])
+    total_mb, available_mb = _memory_mb()
+    disk = os.statvfs(folder)
+    return tasks, total_mb - available_mb, -disk.f_bfree * disk.f_frsize // (1 << 20), disk.f_files - disk.f_ffree
+
+
+def _memory_mb() -> tuple[int, int]:
+    """Of the whole machine: in all, and available."""
     with open("/proc/meminfo", "rb") as file:  # noqa: PTH123
         lines = file.read(256).split(b"\n")  # MemTotal, MemFree, MemAvailable
-    total_kb, available_kb = (int(lines[row].split()[1]) for row in (0, 2))
-    disk = os.statvfs(folder)
-    return tasks, (total_kb - available_kb) // 1024, -disk.f_bfree * disk.f_frsize // (1 << 20), disk.f_files - disk.f_ffree
+    return int(lines[0].split()[1]) // 1024, int(lines[2].split()[1]) // 1024
 
 
 def _tree(root: int) -> tuple[int, list[int]]:

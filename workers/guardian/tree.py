@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from workers.guardian.limits import Watch
 
 GRACE_S = 0.2  # between TERM and KILL
+_MOST_OPEN_FILES = 8192  # what lies in pipes, sockets and files that only travel between these is in nobody's account
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -172,6 +173,8 @@ def _become(argv: list[str], guardian: int, most_file_bytes: int | None) -> None
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         if most_file_bytes is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (most_file_bytes, most_file_bytes))
+            files = min(_MOST_OPEN_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+            resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
         with open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123
             file.write("1000")
         if os.getppid() == guardian:
