@@ -57,6 +57,20 @@ def test_no_answer_depends_on_later_tokens_or_other_rows(data: Data, trained: Tr
     assert alone == pytest.approx(logprob[[3, 4], [at, 5]], abs=1e-4)
 
 
+def test_whole_distributions_may_be_asked_for_and_add_up_to_1(data: Data, trained: Trained) -> None:
+    seq_len, vocab_size = data.meta["seq_len"], data.meta["vocab_size"]
+    rows = read_rows(data.folder, "val", seq_len)[:40]  # more than one chunk
+    row, position = np.array([39, 0, 17, 0]), np.array([5, seq_len - 1, 100, 7])
+    with worker.scorer(data.meta, trained.checkpoint) as it:
+        natural, _ = it.everything(rows)
+        tokens = np.tile(np.arange(vocab_size), len(row))
+        logprob, lse = it.ask(rows[:, :-1], np.repeat(row, vocab_size), np.repeat(position, vocab_size), tokens)
+    distribution = logprob.reshape(len(row), vocab_size).astype(np.float64)
+    assert np.abs(np.log(np.exp(distribution).sum(axis=1))).max() < 1e-5
+    assert np.abs(lse).max() < 1e-5
+    assert distribution[np.arange(len(row)), rows[row, position + 1]] == pytest.approx(natural[row, position], abs=1e-5)
+
+
 def test_training_never_opens_the_held_out_sources(data: Data, tmp_path: Path) -> None:
     """All modules that a real run has loaded, their files against meta.json's list; a sandbox can hide those."""
     folder = tmp_path / "subject"

@@ -13,10 +13,10 @@ a decoy twice. Otherwise the second process could find there what it must not kn
 
 *What was bought.* The splices are drawn with each row's unigram costs as weights. If the score leaks at a hidden share f of
 these weights, m decoys in rows drawn without replacement miss it with probability (1-f)^m at most (Maclaurin's inequality).
-So with 95 % confidence f is at most 1 - 0.05^(1/m). *Assumed*: a target's honest cost is, up to one factor for all, its
-unigram cost where it leaks. Then a leak of all the cost at a share f turns H into val_bpb = H·(1-f), and it is worth
-val_bpb·f/(1-f) at most. A leak that is spread thin over all targets is another matter: it shows in the mean over decoys, and
-what passes there is `mean_allowance_nats`, which falls with the noise and the root of m.
+So with 95 % confidence f is at most 1 - 0.05^(1/m). *Assumed*: where the score leaks, honest costs are no higher, measured in
+unigram costs, than they are on average. Then a leak of all the cost at a share f turns an honest H into val_bpb ≥ H·(1-f),
+and is worth val_bpb·f/(1-f) at most. A leak that is spread thin over all targets is another matter: it shows in the mean
+over decoys, and what passes there is `mean_allowance_nats`, which falls with the noise and with the root of m.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from numpy.typing import NDArray
 
 from workers.runners.scoring import Answer, Question
 
-# A tenth of the rows, so that an audit costs a tenth of the questions that a score does; the rows of a small text, since 8
-# decoys are the fewest that say anything (a leak everywhere is seen by one, at a third of the targets by 8 with 96 %).
+# A tenth of the rows, so that an audit puts a tenth of the questions that a score does; of a small text 8 rows, which are
+# the fewest that say much (a leak everywhere is seen by one, a leak at a third of the targets by 8 with 96 %).
 _SHARE, _FEWEST = 0.1, 8
 _PROMOTION = 4  # times as many where the champion may move: rare, and what is published rests on it
 _LENDERS = 8  # one row in so many lends its text to decoys
@@ -106,7 +106,7 @@ def questions(decoys: Decoys, vocab_size: int, rows_an_ask: int) -> Iterator[Que
     for number, first in enumerate(range(0, len(decoys), rows_an_ask)):
         origin = np.arange(first, min(first + rows_an_ask, len(decoys)))
         splice = decoys.splice[origin]
-        row, position = np.nonzero(_before_splice(decoys)[origin])
+        row, position = np.nonzero(_before_splice(decoys, origin))
         yield Question(
             number,
             decoys.tokens[origin],
@@ -146,7 +146,7 @@ class Comparison:
         """Questions as `questions` built them: at the end of each, all tokens for every row."""
         origin = question.origin
         rows, decoys = len(origin), self._decoys
-        known = np.count_nonzero(_before_splice(decoys)[origin])
+        known = np.count_nonzero(_before_splice(decoys, origin))
         self._second[origin[question.row[:known]], question.position[:known]] = answer.nats[:known]
         logprob = -answer.nats[known:].reshape(rows, -1)
         top = logprob.max(axis=1)
@@ -159,7 +159,7 @@ class Comparison:
     def evidence(self) -> Evidence:
         """When all answers are in."""
         more = self._second - self._first
-        decoy, position = np.nonzero(_before_splice(self._decoys))
+        decoy, position = np.nonzero(_before_splice(self._decoys, np.arange(len(self._decoys))))
         splice = more[np.arange(len(self._decoys)), self._decoys.splice - 1]
         return Evidence(more[decoy, position], decoy, self._decoys.weight[decoy, position], splice, self._log_total)
 
@@ -236,9 +236,9 @@ def _mean_by_decoy(evidence: Evidence) -> tuple[float, float, float]:
     return mean, stderr, math.sqrt(df * math.expm1(_SIGMAS**2 * (df - 1.5) / (df - 1) ** 2))
 
 
-def _before_splice(decoys: Decoys) -> NDArray[np.bool_]:
-    """[m, seq_len]: targets that both processes are asked for and that every decoy shows."""
-    return (np.arange(decoys.truth.shape[1]) < decoys.splice[:, None] - 1) & (decoys.weight > 0)
+def _before_splice(decoys: Decoys, some: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """[some, seq_len]: targets of some decoys that both processes are asked for and that the decoy shows."""
+    return (np.arange(decoys.truth.shape[1]) < decoys.splice[some, None] - 1) & (decoys.weight[some] > 0)
 
 
 def _unigram_costs(rows: NDArray[np.uint16], token_bytes: NDArray[np.uint16]) -> NDArray[np.float64]:
