@@ -166,6 +166,10 @@ class NodeRepository:
             self._trees[commit] = dict(_tree_entries(self._git("ls-tree", "-r", "-z", commit)))
         return self._trees[commit]
 
+    def read(self, commit: str, path: str) -> bytes:
+        """The content of a file of a commit. Raises GitError where there is none."""
+        return self._git("cat-file", "blob", f"{commit}:{path}")
+
     def sealed_blobs(self, base_commit: str, sealed: Iterable[str]) -> dict[str, Blob]:
         """The base commit's version of each sealed path. GitError where the base has no such file."""
         files = self.files(base_commit)

@@ -71,14 +71,22 @@ def test_more_rows_are_audited_where_the_held_out_split_is_scored_too(machine: M
     assert found.measured["test_bpb"] > 0
 
 
-def test_before_a_promotion_the_audit_starts_when_the_score_is_complete(machine: Machine, subject: Repository) -> None:
-    program = with_load("if os.environ['REGATTA_PHASE'] == 'score':\n    print(time.time(), file=sys.stderr)\n")
-    together = measure(machine, subject, program)
-    apart = measure(machine, subject, program, promotion=True, held_out=True)
-    assert (together.outcome, apart.outcome) == (Outcome.OK, Outcome.OK)
-    first, second = (float(line) for line in apart.log.decode().splitlines())
-    assert second - first > 0.9 * apart.measured["scoring_seconds"]
-    assert apart.measured["decoys"] == 9
+def test_no_line_of_the_candidate_runs_for_the_audit_while_another_process_of_it_lives(
+    machine: Machine, subject: Repository
+) -> None:
+    """CLOCK_MONOTONIC is one for all processes, confined ones too."""
+    says_when = "if os.environ['REGATTA_PHASE'] == 'score':\n    print('began', time.monotonic(), file=sys.stderr)\n"
+    tells = (
+        "def answer(model, header, payload):\n    print('asked', time.monotonic(), file=sys.stderr)\n"
+        "    return honest(model, header, payload)\nprepare.answer = answer\n"
+    )
+    found = measure(machine, subject, with_load(CHEATS + says_when + tells))
+    assert found.outcome is Outcome.OK, found.reason
+    lines = [line.split() for line in found.log.decode().splitlines()]
+    began = [float(when) for what, when in lines if what == "began"]
+    scored = [float(when) for what, when in lines if what == "asked" and float(when) < began[1]]
+    assert len(began) == 2
+    assert began[0] < scored[0] < scored[-1] < began[1]
 
 
 # -- what is found

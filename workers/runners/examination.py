@@ -1,9 +1,10 @@
 """The second half of the `train` runner: a checkpoint is scored in one process, and the score audited in another.
 
-Both are fresh processes in fresh workspaces that share nothing. Each gets a file of its own with the checkpoint's bytes,
-since whoever holds a file may write it, or lock it, for another to read. In a usual trial the auditing process starts
-together with the scoring one, so that importing and loading are not waited for twice; it is asked nothing before the score
-is complete and the scoring process dead. Where the champion may move it is not even started before that.
+Both are fresh processes in fresh workspaces that share nothing, not even time: of two that live at once, one can lock or
+use files that both see, for the other to notice. The auditing process is started together with the scoring one, so that
+importing libraries is not waited for twice; but it runs nothing of the candidate's before the score is complete and the
+scoring process dead (preload.py). Each gets a file of its own with the checkpoint's bytes, since whoever holds a file may
+write it.
 
 What is asked, and what the answers mean, is decided elsewhere (scoring.py, audits.py); here it is put to the processes.
 """
@@ -23,11 +24,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workers.output import CappedLog
-from workers.runners import audits, scoring
+from workers.runners import audits, preload, scoring
 from workers.runners.subject import Limit, Subject, violation
 from workers.session import Session, Stopped
 from workers.subject_data import SubjectData
 from workers.trial import Outcome, Progress, TrainPlan
+from workers.workspace import Workspace
 
 _TOKENS_AN_ASK = {"cpu": 4096, "cuda": 65536}
 # An audit asks a part of what a score does, in smaller batches: whoever needs more than this for it plays for time.
@@ -52,16 +54,12 @@ def run(session: Session, plan: TrainPlan, data: SubjectData, device: str, check
     with _copied(checkpoint, session) as copy, contextlib.ExitStack() as opened:
         began = time.monotonic()
         first = opened.enter_context(examinee.scorer(began))
-        early = opened.enter_context(examinee.auditor()) if len(decoys) and not session.spec.promotion else None
+        second = opened.enter_context(examinee.auditor()) if len(decoys) else None
         examinee.hand_over(checkpoint, first)
-        if early is not None:
-            examinee.hand_over(copy, early)
         scored_s = _score(examinee, first, rows, token_bytes, costs, rng.permutation(len(rows)), began)
-        if len(decoys):
+        if second is not None:
             audit_began = time.monotonic()
-            second = early or opened.enter_context(examinee.auditor())
-            if early is None:
-                examinee.hand_over(copy, second)
+            examinee.hand_over(copy, second)
             second.limit = _audit_limit(audit_began, scored_s, session.spec.allowances.scoring_s)
             _audit(examinee, second, decoys, costs.watched)
             session.measured["audit_seconds"] = time.monotonic() - audit_began
@@ -83,24 +81,27 @@ class _Examinee:
     @contextlib.contextmanager
     def scorer(self, began: float) -> Iterator[Subject]:
         limit = Limit("scoring", "the score is not complete", began, self.session.spec.allowances.scoring_s)
-        with self._process(self.session, limit) as subject:
+        with self.session.workspace() as workspace, self._subject(self.session, workspace, limit) as subject:
             yield subject
 
     @contextlib.contextmanager
     def auditor(self) -> Iterator[Subject]:
-        """Its log is its own until it ends, so that the last words of the scorer, beside it, are the scorer's."""
+        """Runs nothing of the candidate's before the checkpoint is handed over. Its log is its own until it ends, so that the
+        last words of the scorer, beside it, are the scorer's."""
         session = replace(self.session, log=CappedLog())
         no_limit = Limit("scoring", "", time.monotonic(), None)  # until it is asked
+        repository, base, script = session.machine.repository, session.spec.base_commit, self.plan.script
+        libraries = preload.libraries(repository.read(base, script).decode(errors="replace"), repository.files(base))
         try:
-            with self._process(session, no_limit) as subject:
+            with session.workspace() as workspace, self._subject(session, workspace, no_limit, libraries) as subject:
                 yield subject
         finally:
             self.session.log.append(session.log.value())
 
-    @contextlib.contextmanager
-    def _process(self, session: Session, limit: Limit) -> Iterator[Subject]:
-        with session.workspace() as workspace, Subject(session, workspace, "score", self.plan.script, limit) as subject:
-            yield subject
+    def _subject(
+        self, session: Session, workspace: Workspace, limit: Limit, libraries: tuple[str, ...] | None = None
+    ) -> Subject:
+        return Subject(session, workspace, "score", self.plan.script, limit, libraries)
 
     def hand_over(self, checkpoint: BinaryIO, subject: Subject) -> None:
         readable = os.open(f"/proc/self/fd/{checkpoint.fileno()}", os.O_RDONLY)  # from its beginning
@@ -179,7 +180,8 @@ def _audit_limit(began: float, scored_s: float, scoring_s: float | None) -> Limi
 
 
 def _record(session: Session, rows: dict[str, int], costs: scoring.Costs, decoys: int) -> None:
-    """The scores of the splits, which lie one behind the other, and how well they are known to be honest."""
+    """The scores of the splits, which lie one behind the other, and how well they are known to be honest: asked for in one
+    order by chance, they cannot be told apart, so what bounds a leak in all of them bounds it in each."""
     first = 0
     for split, count in rows.items():
         value = costs.bits_per_byte(first, first + count)

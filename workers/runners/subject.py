@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, BinaryIO
 
+from workers.runners import preload
 from workers.runners.wire import Channel, MalformedError, Message, PeerGoneError
 from workers.session import Session, Stopped
 from workers.trial import Outcome
@@ -48,16 +49,26 @@ class Limit:
 class Subject:
     """`python SCRIPT` in one phase. A context manager: leaving it ends the process tree.
 
-    `limit` holds for everything that is said until another is set.
+    `limit` holds for everything that is said until another is set. With `libraries`, nothing of the script runs before the
+    first message is sent, but these are imported by then.
     """
 
-    def __init__(self, session: Session, workspace: Workspace, phase: str, script: str, limit: Limit) -> None:
+    def __init__(
+        self,
+        session: Session,
+        workspace: Workspace,
+        phase: str,
+        script: str,
+        limit: Limit,
+        libraries: tuple[str, ...] | None = None,
+    ) -> None:
         self._session = session
         self.limit = limit
         self._end, theirs = socket.socketpair()
         try:
             extra = {"REGATTA_SOCKET_FD": str(theirs.fileno()), "REGATTA_PHASE": phase}
-            self.process = session.process(("python", script), workspace, extra=extra, handed=(theirs.fileno(),))
+            argv = ("python", script) if libraries is None else preload.command(script, theirs.fileno(), libraries)
+            self.process = session.process(argv, workspace, extra=extra, handed=(theirs.fileno(),))
         except BaseException:
             self._end.close()
             raise
