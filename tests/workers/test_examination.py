@@ -82,11 +82,9 @@ def test_no_line_of_the_candidate_runs_for_the_audit_while_another_process_of_it
     )
     found = measure(machine, subject, with_load(CHEATS + says_when + tells))
     assert found.outcome is Outcome.OK, found.reason
-    lines = [line.split() for line in found.log.decode().splitlines()]
-    began = [float(when) for what, when in lines if what == "began"]
-    scored = [float(when) for what, when in lines if what == "asked" and float(when) < began[1]]
-    assert len(began) == 2
-    assert began[0] < scored[0] < scored[-1] < began[1]
+    scorer, auditor = found.log.decode().split("began")[1:]  # one log behind the other
+    last_asked = max(float(line.split()[1]) for line in scorer.splitlines() if line.startswith("asked"))
+    assert float(auditor.split()[0]) > last_asked
 
 
 # -- what is found
