@@ -178,11 +178,11 @@ def _inside_a_word(text: str, at: int) -> bool:
 
 
 def subject_line(text: str) -> str:
-    """A description as the first line of a commit message."""
-    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    """A description as the first line of a commit message, which git takes neither for a comment nor for its end (`---`)."""
+    line = " ".join("".join(char if char.isprintable() else " " for char in text).split()).lstrip("#- ")
     return line if len(line) <= 100 else line[:99] + "…"
 
 
 def candidate_message(proposed: Proposed) -> str:
-    trailers = [f"Candidate: {proposed.candidate}", f"Proposer: {proposed.proposer}"]
+    trailers = [f"Candidate: {proposed.candidate}", f"Proposer: {subject_line(proposed.proposer)}"]
     return "\n".join([subject_line(proposed.description) or "(no description)", "", *trailers, ""])

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from orchestrator.run_directory import RunDirectory
     from orchestrator.views.loading import Record
 
 
@@ -43,8 +44,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         if given.debug:
             traceback.print_exc()
         else:
-            print(f"regatta: {error or type(error).__name__}", file=sys.stderr)
+            print(f"regatta: {_said(str(error)) or type(error).__name__}", file=sys.stderr)
         return _exit_code(error, given.debug)
+
+
+def _said(message: str) -> str:
+    """A message may hold the words of a candidate, or of a file that it wrote."""
+    from orchestrator.views.plain import plain
+
+    return plain(message)
 
 
 def _exit_code(error: Exception, debug: bool) -> int:
@@ -94,19 +102,18 @@ def _work(path: Path, overrides: Sequence[str]) -> int:
     write_report(record)
     print(summary(record))
     if end.detail is not None:
-        print(f"regatta: {end.detail}", file=sys.stderr)
+        print(f"regatta: {_said(end.detail)}", file=sys.stderr)
     if end.trial is not None:
-        _print_log_tail(run.trial_log(end.trial))
+        _print_log_tail(run, end.trial)
     return EXIT_CODES[end.state]
 
 
-def _print_log_tail(log: Path, lines: int = 15) -> None:
-    from orchestrator.views.plain import plain
+def _print_log_tail(run: RunDirectory, trial: str, lines: int = 15) -> None:
+    from orchestrator.trial_files import end_of_log
 
-    text = plain(log.read_text(errors="replace")) if log.is_file() else ""
-    tail = text.rstrip().splitlines()[-lines:]
-    if tail:
-        print(f"the end of its log ({log}):", *(f"  | {line}" for line in tail), sep="\n", file=sys.stderr)
+    tail = _said(end_of_log(run, trial).decode("utf-8", "replace")).rstrip().split("\n")[-lines:]
+    if any(tail):
+        print(f"the end of its log ({run.trial_log(trial)}):", *(f"  | {line}" for line in tail), sep="\n", file=sys.stderr)
 
 
 def _status(given: argparse.Namespace) -> int:

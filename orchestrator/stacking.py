@@ -71,7 +71,7 @@ class Stacking:
         baseline = ledger.samples(ledger.base)
         trailers = {
             "Candidate": candidate.id,
-            "Proposer": candidate.proposed.proposer,
+            "Proposer": subject_line(candidate.proposed.proposer),
             "Metric": measured,
             "Baseline": f"{metric} {baseline.mean:.6g} ± {_short(ledger.book.stderr(ledger.base))} (n={baseline.n})",
             "Evidence": _told(candidate.evidence, final if is_tip else None),

@@ -8,6 +8,8 @@ from orchestrator.run_directory import RunDirectory
 from workers.trial import Measurement
 
 _ELSEWHERE = ("log", "telemetry", "measured", "reported")
+LIVE_BYTES = 4 << 20  # of the log of a running trial; when it ends, the log is what the worker kept of it
+_ENOUGH = b"\n[... more than can be shown while it runs ...]\n"
 
 
 def keep(run: RunDirectory, found: Measurement) -> None:
@@ -24,12 +26,24 @@ def keep(run: RunDirectory, found: Measurement) -> None:
 
 
 def add_to_log(run: RunDirectory, trial: str, more: bytes) -> None:
-    """What a running trial has printed since the last look, for whoever follows it."""
+    """What a running trial has printed since the last look, for whoever follows it. Capped: it may print without end."""
     if more:
         log = run.trial_log(trial)
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as file:
-            file.write(more)
+            room = LIVE_BYTES - file.tell()
+            if room > 0:
+                file.write(more if len(more) <= room else more[:room] + _ENOUGH)
+
+
+def end_of_log(run: RunDirectory, trial: str, most_bytes: int = 64 << 10) -> bytes:
+    """The last that a trial printed; nothing where there is no log."""
+    try:
+        with run.trial_log(trial).open("rb") as file:
+            file.seek(max(0, file.seek(0, 2) - most_bytes))
+            return file.read()
+    except FileNotFoundError:
+        return b""
 
 
 def forget_log(run: RunDirectory, trial: str) -> None:

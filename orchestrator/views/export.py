@@ -4,7 +4,8 @@ Candidates and trials, oldest first, as JSON lines or as TSV. Unknown is `null`,
 those that it was decided by (`mean`, its standard error, `delta` against the champion it was measured against); of one still
 open, those so far. `memory_gb` is the largest `peak_vram_mb` of its trials / 1024, empty where no trial had a GPU's memory to
 measure. In the candidates' TSV a pending candidate has the status `discard`, as everything that is not kept; the column
-`verdict` tells them apart. A trial that runs has no outcome yet.
+`verdict` tells them apart. A trial that runs has no outcome yet. A text in the TSV that a spreadsheet would take for a formula
+has an apostrophe in front, as spreadsheets write it.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ from typing import Any, Literal
 
 from orchestrator.ledger import PENDING, Candidate, CandidateState, Ledger, Trial
 from orchestrator.views.loading import Record, prices_of
-from orchestrator.views.plain import one_line
+from orchestrator.views.plain import escaped, one_line
 from orchestrator.views.standing import mean_of, numbers_of, usd_of_candidate
 from orchestrator.views.words import utc
 
 Rows = Literal["candidates", "trials"]
 Format = Literal["jsonl", "tsv"]
 
+_FORMULA = ("=", "+", "-", "@")  # a spreadsheet would compute such a cell, or run what it says
 _FURTHER = (
     "id",
     "verdict",
@@ -44,7 +46,7 @@ def export(record: Record, rows: Rows, form: Format) -> Iterator[str]:
     """The lines, without line ends."""
     if form == "jsonl":
         found = candidate_rows(record) if rows == "candidates" else trial_rows(record.ledger)
-        return (json.dumps(_finite(row), ensure_ascii=False, allow_nan=False) for row in found)
+        return (escaped(json.dumps(_finite(row), ensure_ascii=False, allow_nan=False)) for row in found)
     return _candidates_tsv(record) if rows == "candidates" else _trials_tsv(record.ledger)
 
 
@@ -178,7 +180,8 @@ def _cell(value: object) -> str:
         return ""
     if isinstance(value, float):
         return f"{value:.10g}" if math.isfinite(value) else ""
-    return one_line(str(value))
+    text = one_line(str(value))
+    return f"'{text}" if isinstance(value, str) and text.startswith(_FORMULA) else text
 
 
 def _finite(value: Any) -> Any:

@@ -173,7 +173,7 @@ def _workers(ledger: Ledger, now: float, progress: Mapping[str, Progress], limit
     table = _grid(0, *([0] if several else []), 0, 1, 0, 0, 0, 0)
     for each in shown:
         cells = _worker(each, ledger, now, progress.get(each.trial.id) if each.trial else None)
-        table.add_row(cells[0], *([one_line(each.device, 18)] if several else []), *cells[1:])
+        table.add_row(cells[0], *([_line((one_line(each.device, 18), ""))] if several else []), *cells[1:])
     title = (
         f"{plural(len(workers), 'worker')}, {one_line(next(iter(devices)))}" if len(devices) == 1 else f"{len(workers)} workers"
     )
@@ -197,7 +197,7 @@ def _worker(each: Worker, ledger: Ledger, now: float, progress: Progress | None)
         each.id,
         trial.id,
         _line((purpose_text(trial.started, ledger), "")),
-        phase,
+        _line((phase, "")),
         _bar(progress.fraction if progress is not None else None),
         duration(max(0.0, now - trial.started_at)),
         loss,

@@ -102,7 +102,7 @@ def about(record: Record, candidate: Candidate) -> str:
     rows = [("fate", fate(candidate))]
     if candidate.reason:
         rows.append(("because", one_line(candidate.reason)))
-    parents = f", continues {', '.join(proposed.parents)}" if proposed.parents else ""
+    parents = f", continues {one_line(', '.join(proposed.parents))}" if proposed.parents else ""
     rows.append(("proposer", one_line(proposed.proposer) + parents))
     if candidate.admitted is not None:
         lines = plural(candidate.admitted.diff_lines, "line")

@@ -29,6 +29,9 @@ class Numbers:
 
 
 def numbers_of(ledger: Ledger, candidate: Candidate) -> Numbers:
+    """None for one that crashed or broke a rule, whatever its first trials gave: it must never look like a record."""
+    if candidate.state in (CandidateState.CRASHED, CandidateState.VIOLATION):
+        return Numbers(None, None, None, None, ledger.samples(candidate.commit or "").n)
     evidence = candidate.evidence
     if evidence is not None:
         stderr = evidence.noise_sd / math.sqrt(evidence.samples)

@@ -289,7 +289,8 @@ def _worker_counts(workers: list[WorkerStatus]) -> str:
 
 def _worker_text(worker: WorkerStatus) -> str:
     doing = worker.trial or (one_line(worker.detail, 70) if worker.detail else "")
-    return f"{worker.id:<4} {worker.state.replace('_', ' '):<9} {worker.device} on {worker.node} {doing}".rstrip()
+    where = f"{one_line(worker.device)} on {one_line(worker.node)}"
+    return f"{worker.id:<4} {worker.state.replace('_', ' '):<9} {where} {doing}".rstrip()
 
 
 __all__ = ["Status", "count_candidates", "status", "status_text"]

@@ -16,6 +16,7 @@ from orchestrator.run_directory import RunDirectory
 from workers.trial import Outcome
 
 HOSTILE = '<script>alert(1)</script>\x1b[31mred\x1b[0m\x1b]0;title\x07\ttab\nnewline \u202eesrever & "quoted"'
+HOSTILE += "\x9b2J\x1b]52;c;cm0gLXJm\x07[/] [bold]x[/bold] $\\frac{ \U000e0049\U000e0047\u200b\nCandidate: c9999\n| [end]"
 CONFIG = """
 name: eventful
 target: {repo: nanotrain, editable: [train.py], runner: train}
