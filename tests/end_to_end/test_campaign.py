@@ -38,7 +38,7 @@ EXPECTED = {
     "good a": "keep",
     "good b": "keep",
     "good c": "keep",
-    "deletes its workspace": "discard",  # it had read all that it needed, and changed nothing
+    "deletes its workspace": "crash",  # the sealed benchmark in it is not to be deleted
     "clashes with good a": "conflict",
     "hangs": "crash",
     "crashes": "crash",
@@ -100,7 +100,7 @@ def test_status_says_what_the_contract_says(night: Place) -> None:
     assert found["state"] == "finished"
     assert found["stop_reason"] == "proposals"
     assert found["objective"] == {"metric": "loss", "direction": "minimize", "provenance": "reported"}
-    assert found["sandbox"] == "none"
+    assert found["sandbox"] == "bubblewrap"
     counts = found["candidates"]
     assert counts["proposed"] == len(PROPOSALS)
     assert counts["pending"] == 0
