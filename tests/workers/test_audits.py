@@ -10,10 +10,14 @@ from audited_models import SEQ_LEN, TABLE, TOKEN_BYTES, VOCAB, Model, Noisy, alo
 from numpy.typing import NDArray
 
 from workers.runners import audits
-from workers.runners.audits import Evidence, decoys_for, draw, finding, leak_bound_bpb, questions
+from workers.runners.audits import Evidence, decoys_for, draw, leak_bound_bpb, questions
 from workers.runners.scoring import Answer, Question
 
 ROWS = text()
+
+
+def finding(evidence: Evidence, device: str = "cpu") -> str | None:
+    return audits.finding(evidence, device)
 
 
 def drawn(count: int = 40, seed: int = 0, rows: NDArray[np.uint16] = ROWS) -> audits.Decoys:
@@ -123,11 +127,11 @@ def test_an_honest_model_passes(model: type[Model], seed: int) -> None:
     assert finding(audit(model(), model(), seed=seed)) is None
 
 
-@pytest.mark.parametrize("nats", [1e-6, 0.007, 0.03])
-def test_noise_of_low_precision_passes_however_often_it_is_audited(nats: float) -> None:
+@pytest.mark.parametrize(("nats", "device"), [(1e-6, "cpu"), (0.01, "cpu"), (0.03, "cuda")])
+def test_noise_of_low_precision_passes_however_often_it_is_audited(nats: float, device: str) -> None:
     for seed in range(60):
         evidence = audit(Noisy(nats, seed), Noisy(nats, 1000 + seed), seed=seed, decoys=8 if seed % 2 else 50)
-        assert finding(evidence) is None
+        assert finding(evidence, device) is None
         assert evidence.noise_nats == pytest.approx(math.sqrt(2) * nats, rel=0.5)
 
 
@@ -302,8 +306,8 @@ def evidence(**parts: object) -> Evidence:
     ("parts", "rule"),
     [
         ({}, None),
-        ({"before": np.resize([0.04, -0.04], 80)}, None),
-        ({"before": np.resize([0.06, -0.06], 80)}, "strangers"),
+        ({"before": np.resize([0.019, -0.019], 80)}, None),
+        ({"before": np.resize([0.021, -0.021], 80)}, "strangers"),
         ({"before": np.full(80, 1.9e-4)}, None),
         ({"before": np.full(80, 2.1e-4)}, "strangers"),
         ({"before": np.full(80, -0.01)}, None),  # the score is worse: nobody gains
@@ -321,6 +325,11 @@ def evidence(**parts: object) -> Evidence:
 def test_what_is_allowed_and_what_is_not(parts: dict[str, object], rule: str | None) -> None:
     said = finding(evidence(**parts))
     assert (said and said.split(":")[0]) == rule
+
+
+def test_a_gpu_may_be_noisier() -> None:
+    assert finding(evidence(before=np.resize([0.049, -0.049], 80)), "cuda") is None
+    assert (finding(evidence(before=np.resize([0.051, -0.051], 80)), "cuda") or "").startswith("strangers: ")
 
 
 def test_nothing_before_any_splice_leaves_the_other_rules() -> None:

@@ -37,9 +37,9 @@ _PROMOTION = 4  # times as many where the champion may move: rare, and what is p
 _LENDERS = 8  # one row in so many lends its text to decoys
 
 # Differences between two honest processes come from the order of sums, which depends on the shape of a batch: 1e-6 nats in
-# float32; in bfloat16 0.004 to 0.007 (nanotrain, measured), with logits of 10 perhaps 0.03. Dropout left on, or another
-# row's influence, makes 0.1 and more.
-_MOST_NOISE_NATS = 0.05
+# float32 and 0.004 to 0.007 in bfloat16 (nanotrain, measured on a CPU). On a GPU, with larger models and logits, several
+# times that. What is noisier hides too much: dropout left on, or another row's influence, makes 0.04 and more.
+_MOST_NOISE_NATS = {"cpu": 0.02, "cuda": 0.05}
 # No honest model has shown a mean difference of this size; 0.0002 nats a token are 0.0001 bpb, below what a race can see.
 _FLOOR_NATS = 2e-4
 _SIGMAS = 5.0  # for a mean: one honest trial in three million
@@ -164,9 +164,9 @@ class Comparison:
         return Evidence(more[decoy, position], decoy, self._decoys.weight[decoy, position], splice, self._log_total)
 
 
-def finding(evidence: Evidence) -> str | None:
+def finding(evidence: Evidence, device: str) -> str | None:
     """The rule that is broken and how, for a person; None where two honest processes could have said this."""
-    return _strangers(evidence) or _normalisation(evidence) or _splice(evidence)
+    return _strangers(evidence, _MOST_NOISE_NATS[device]) or _normalisation(evidence) or _splice(evidence)
 
 
 def mean_allowance_nats(noise_nats: float, decoys: int) -> float:
@@ -174,14 +174,14 @@ def mean_allowance_nats(noise_nats: float, decoys: int) -> float:
     return _FLOOR_NATS + _SIGMAS * noise_nats / math.sqrt(decoys)
 
 
-def _strangers(evidence: Evidence) -> str | None:
+def _strangers(evidence: Evidence, most_nats: float) -> str | None:
     if not len(evidence.before):
         return None
-    off = math.sqrt(np.mean(evidence.before**2))
-    if max(off, evidence.noise_nats) > _MOST_NOISE_NATS:
+    off = max(math.sqrt(np.mean(evidence.before**2)), evidence.noise_nats)
+    if off > most_nats:
         return (
-            f"strangers: answers change from one process to the next by {max(off, evidence.noise_nats):.2g} nats (rms, allowed "
-            f"are {_MOST_NOISE_NATS:g}); load(state) must return a function of the row alone: is dropout still on, or does "
+            f"strangers: answers change from one process to the next by {off:.2g} nats (rms, allowed "
+            f"are {most_nats:g}); load(state) must return a function of the row alone: is dropout still on, or does "
             "an answer depend on later tokens, on other rows or on earlier questions?"
         )
     mean, stderr, quantile = _mean_by_decoy(evidence)

@@ -155,7 +155,7 @@ def _audit(examinee: _Examinee, subject: Subject, decoys: audits.Decoys, first: 
     examinee.end(subject)
     evidence = comparison.evidence
     examinee.session.measured["audit_noise_nats"] = evidence.noise_nats
-    reason = audits.finding(evidence)
+    reason = audits.finding(evidence, examinee.device)
     if reason is not None:
         raise Stopped(Outcome.VIOLATION, reason)
 
