@@ -7,99 +7,20 @@ with the candidate's history.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass
 
 from orchestrator import events as ev
+from orchestrator.candidate import PENDING, TRANSITIONS, VERDICT_STATE, Candidate, CandidateState
 from orchestrator.samples import SampleBook, Samples
 from workers.trial import Outcome
 
-
-class CandidateState(StrEnum):
-    """The life of a candidate, one line each."""
-
-    PROPOSED = "proposed"  # arrived; the gates have not spoken
-    WAITING = "waiting"  # a commit on a champion; no trial yet
-    RACING = "racing"  # at least one trial started, undecided
-    WON = "won"  # won its race; waits for, or is in, a final
-    KEPT = "keep"  # on the champion branch
-    DISCARDED = "discard"
-    INCONCLUSIVE = "inconclusive"
-    REJECTED = "rejected"  # a gate said no
-    CRASHED = "crash"
-    VIOLATION = "violation"
-    CONFLICT = "conflict"  # could not be carried over to the champion as it is now
-
-
-_TRANSITIONS: dict[CandidateState, frozenset[CandidateState]] = {
-    CandidateState.PROPOSED: frozenset({CandidateState.WAITING, CandidateState.REJECTED, CandidateState.CONFLICT}),
-    CandidateState.WAITING: frozenset({CandidateState.WAITING, CandidateState.RACING, CandidateState.CONFLICT}),
-    CandidateState.RACING: frozenset(
-        {
-            CandidateState.WON,
-            CandidateState.DISCARDED,
-            CandidateState.INCONCLUSIVE,
-            CandidateState.CRASHED,
-            CandidateState.VIOLATION,
-        }
-    ),
-    CandidateState.WON: frozenset(
-        {
-            CandidateState.WAITING,
-            CandidateState.KEPT,
-            CandidateState.INCONCLUSIVE,
-            CandidateState.CRASHED,
-            CandidateState.VIOLATION,
-            CandidateState.CONFLICT,
-        }
-    ),
-}
-
-PENDING = frozenset({CandidateState.PROPOSED, CandidateState.WAITING, CandidateState.RACING, CandidateState.WON})
+__all__ = ["PENDING", "Candidate", "CandidateState", "Champion", "IllegalTransitionError", "Ledger", "Stack", "Trial"]
 
 RESTS_AFTER = 3  # trials in a row that the machine failed on one worker
-
-_VERDICT_STATE = {
-    ev.Verdict.WON: CandidateState.WON,
-    ev.Verdict.DISCARD: CandidateState.DISCARDED,
-    ev.Verdict.INCONCLUSIVE: CandidateState.INCONCLUSIVE,
-    ev.Verdict.CRASH: CandidateState.CRASHED,
-    ev.Verdict.VIOLATION: CandidateState.VIOLATION,
-}
 
 
 class IllegalTransitionError(Exception):
     """The journal and the rules disagree: a defect of Regatta, or a journal that was tampered with."""
-
-
-@dataclass(slots=True)
-class Candidate:
-    proposed: ev.Proposed
-    proposed_at: float
-    state: CandidateState = CandidateState.PROPOSED
-    admitted: ev.Admitted | None = None
-    reason: str | None = None
-    evidence: ev.Evidence | None = None  # of its race
-    decided_at: float | None = None
-    trials: list[str] = field(default_factory=list)  # every one that held it
-    race_since: int = 0  # where in `trials` its present race begins
-    history: list[str] = field(default_factory=list)
-
-    @property
-    def id(self) -> str:
-        return self.proposed.candidate
-
-    @property
-    def race_trials(self) -> list[str]:
-        return self.trials[self.race_since :]
-
-    @property
-    def commit(self) -> str | None:
-        return self.admitted.commit if self.admitted else None
-
-    @property
-    def base(self) -> str | None:
-        return self.admitted.base if self.admitted else None
 
 
 @dataclass(slots=True)
@@ -290,7 +211,19 @@ class Ledger:
             if event.evidence is not None:
                 self.race_wins.append(event.evidence)
         else:
-            self._end(candidate, _VERDICT_STATE[event.verdict], event.reason, at)
+            if event.verdict is ev.Verdict.VIOLATION:
+                self._forget_its_numbers(candidate)
+            self._end(candidate, VERDICT_STATE[event.verdict], event.reason, at)
+
+    def _forget_its_numbers(self, candidate: Candidate) -> None:
+        """Who broke a rule is evidence of nothing: not of the noise, nor of what edits are worth, nor a keep that is spent."""
+        for trial in (self.trials[name] for name in candidate.trials):
+            if trial.started.commit == candidate.commit or (trial.ended and trial.ended.outcome is Outcome.VIOLATION):
+                self.book.disown(trial.started.commit)
+        if candidate.evidence is not None:
+            for races in (self.decided_races, self.race_wins):
+                if candidate.evidence in races:
+                    races.remove(candidate.evidence)
 
     def _apply_to_trial(self, event: ev.TrialStarted | ev.TrialRestarted | ev.TrialEnded, at: float) -> None:
         if isinstance(event, ev.TrialStarted):
@@ -378,7 +311,7 @@ class Ledger:
             raise IllegalTransitionError(f"{name} was never proposed") from None
 
     def _move(self, candidate: Candidate, state: CandidateState, story: str) -> None:
-        if state not in _TRANSITIONS.get(candidate.state, frozenset()):
+        if state not in TRANSITIONS.get(candidate.state, frozenset()):
             history = "; ".join(candidate.history) or "nothing"
             raise IllegalTransitionError(f"{candidate.id} cannot go from {candidate.state} to {state}; before: {history}")
         self.states[candidate.state] -= 1

@@ -49,6 +49,7 @@ class SampleBook:
         self._squares = 0.0
         self._df = 0
         self._repeats = 0
+        self._disowned: set[str] = set()
         self.count = 0
 
     def of(self, commit: str) -> Samples:
@@ -58,11 +59,23 @@ class SampleBook:
         samples = self._by_commit.setdefault(commit, Samples())
         before = samples.squares
         samples.add(value)
-        self._squares += samples.squares - before
         self.count += 1
+        if commit in self._disowned:
+            return
+        self._squares += samples.squares - before
         if samples.n > 1:
             self._df += 1
             self._repeats += 2 if samples.n == 2 else 1
+
+    def disown(self, commit: str) -> None:
+        """The values of `commit` say nothing about the noise, those that may still come included. They stay to be seen."""
+        if commit not in self._disowned:
+            self._disowned.add(commit)
+            samples = self.of(commit)
+            if samples.n > 1:
+                self._squares -= samples.squares
+                self._df -= samples.n - 1
+                self._repeats -= samples.n
 
     def share(self, commit: str, other: str) -> None:
         """From here on `other` is the same thing as `commit`: one tree under two commits."""

@@ -38,16 +38,17 @@ class LearntPrior:
     """
 
     def __init__(self) -> None:
-        self._learnt_from = 0
+        self._learnt_from: list[Evidence] = []
         self._prior = EffectPrior.start()
 
     def of(self, decided: list[Evidence], minimize: bool) -> EffectPrior:
-        step = self._learnt_from
+        step = 0
         while (following := step + max(5, step // 10)) <= len(decided):
             step = following
-        if step != self._learnt_from:
-            self._learnt_from = step
-            self._prior = learn_prior([contrast_of(evidence, minimize) for evidence in decided[:step]])
+        if decided[:step] != self._learnt_from:  # a race is taken back when its winner turns out to have broken a rule
+            self._learnt_from = decided[:step]
+            learnt = [contrast_of(evidence, minimize) for evidence in self._learnt_from]
+            self._prior = learn_prior(learnt) if learnt else EffectPrior.start()
         return self._prior
 
 

@@ -230,3 +230,66 @@ def test_a_lost_stack_of_one_lifts_the_limit_that_halving_had_set() -> None:
     assert told.ledger.stack_limit == 1
     told.tell(ev.StackBuilt("s2", "base", "s2", ("c0001",), ("s2",)), ev.StackDecided("s2", False, "no"))
     assert told.ledger.stack_limit is None
+
+
+# -- who broke a rule
+
+
+def race_evidence(effect: float) -> ev.Evidence:
+    return ev.Evidence(1 + effect, 2, 1.0, 2, effect, 0.1, 0.1, 3, 9.0, 5.0, 0.01, 0.02, "calibrated")
+
+
+def told_of_a_race(verdict: Verdict) -> Told:
+    """Two honest candidates with two values each, 0.1 apart; then one with two values 50 apart, and its verdict."""
+    told = Told()
+    for name in ("c0001", "c0002"):
+        told.admitted(name)
+        for turn, value in enumerate((1.0, 1.1)):
+            told.started(f"{name}-{turn}", f"{name}@base", name).ended(f"{name}-{turn}", value)
+    told.admitted("c0003")
+    for turn, value in enumerate((1.0, 51.0)):
+        told.started(f"t{turn}", "c0003@base", "c0003").ended(f"t{turn}", value)
+    return told.tell(ev.CandidateDecided("c0003", verdict, "why", race_evidence(50.0)))
+
+
+def test_the_numbers_of_one_that_broke_a_rule_say_nothing_about_the_noise() -> None:
+    noise = told_of_a_race(Verdict.VIOLATION).ledger.book.noise()
+    assert (noise.df, noise.repeats) == (2, 4)
+    assert noise.sd == pytest.approx(0.1 / 2**0.5)
+    honest = told_of_a_race(Verdict.DISCARD).ledger.book.noise()
+    assert (honest.df, honest.repeats) == (3, 6)
+
+
+def test_they_stay_to_be_seen_and_its_later_trials_change_nothing_either() -> None:
+    told = told_of_a_race(Verdict.VIOLATION)
+    assert told.ledger.samples("c0003@base").values == [1.0, 51.0]
+    before = told.ledger.book.noise()
+    told.started("late", "c0003@base", "c0003").ended("late", 99.0)
+    assert told.ledger.book.noise() == before
+    assert told.ledger.samples("c0003@base").n == 3
+
+
+def test_a_win_that_turns_out_to_be_a_violation_teaches_nothing_and_spends_nothing() -> None:
+    told = Told().admitted("c0001").started("t1", "c0001@base", "c0001").ended("t1")
+    told.tell(ev.CandidateDecided("c0001", Verdict.WON, "better", race_evidence(-0.5)))
+    assert len(told.ledger.decided_races) == len(told.ledger.race_wins) == 1
+    told.tell(ev.StackBuilt("s1", "base", "tip", ("c0001",), ("tip",)))
+    for turn, outcome in enumerate((Outcome.OK, Outcome.OK, Outcome.VIOLATION)):
+        told.started(f"f{turn}", "tip", "c0001", purpose=Purpose.FINAL)
+        told.ended(f"f{turn}", 9.0 * turn if outcome is Outcome.OK else None, outcome)
+    told.tell(ev.StackDecided("s1", False, "splice: …"), ev.CandidateDecided("c0001", Verdict.VIOLATION, "splice: …"))
+    assert told.ledger.decided_races == told.ledger.race_wins == []
+    assert told.ledger.book.noise().sd is None  # what its stack gave is forgotten too
+    assert told.state() is CandidateState.VIOLATION
+
+
+def test_a_violation_is_not_held_against_the_machine() -> None:
+    told = Told().admitted("c0001").started("t1", "c0001@base", "c0001").ended("t1", None, Outcome.VIOLATION)
+    assert told.ledger.infra_in_a_row == 0
+    assert told.ledger.infra_by_worker == {}
+
+
+def test_a_violation_is_a_decided_candidate_as_far_as_a_plateau_goes() -> None:
+    told = Told().admitted("c0001").started("t1", "c0001@base", "c0001").ended("t1", None, Outcome.VIOLATION)
+    told.tell(ev.CandidateDecided("c0001", Verdict.VIOLATION, "clock: …"))
+    assert told.ledger.decided_since_keep == 1

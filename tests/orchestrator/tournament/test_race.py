@@ -209,3 +209,12 @@ def test_the_prior_is_not_learnt_from_fewer_than_five_races() -> None:
     start = EffectPrior.start()
     assert LearntPrior().of([past(9.0)] * 4, minimize=True).null == start.null
     assert LearntPrior().of([past(9.0)] * 5, minimize=True).null != start.null
+
+
+def test_what_was_learnt_from_a_race_that_is_taken_back_is_forgotten() -> None:
+    start, prior = LearntPrior().of([], minimize=True), LearntPrior()
+    lucky, other = past(-9.0), past(9.0)
+    assert prior.of([lucky] * 5, minimize=True).null != start.null
+    assert prior.of([lucky] * 4, minimize=True).null == start.null
+    afresh = LearntPrior().of([other] * 5, minimize=True)
+    assert prior.of([other] * 5, minimize=True).null == afresh.null

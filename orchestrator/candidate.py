@@ -1,0 +1,92 @@
+"""The life of a candidate: the states it goes through, which may follow which, and what is known of it. Pure data.
+
+Only the ledger moves a candidate from one state to the next.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from orchestrator import events as ev
+
+
+class CandidateState(StrEnum):
+    """The life of a candidate, one line each."""
+
+    PROPOSED = "proposed"  # arrived; the gates have not spoken
+    WAITING = "waiting"  # a commit on a champion; no trial yet
+    RACING = "racing"  # at least one trial started, undecided
+    WON = "won"  # won its race; waits for, or is in, a final
+    KEPT = "keep"  # on the champion branch
+    DISCARDED = "discard"
+    INCONCLUSIVE = "inconclusive"
+    REJECTED = "rejected"  # a gate said no
+    CRASHED = "crash"
+    VIOLATION = "violation"
+    CONFLICT = "conflict"  # could not be carried over to the champion as it is now
+
+
+TRANSITIONS: dict[CandidateState, frozenset[CandidateState]] = {
+    CandidateState.PROPOSED: frozenset({CandidateState.WAITING, CandidateState.REJECTED, CandidateState.CONFLICT}),
+    CandidateState.WAITING: frozenset({CandidateState.WAITING, CandidateState.RACING, CandidateState.CONFLICT}),
+    CandidateState.RACING: frozenset(
+        {
+            CandidateState.WON,
+            CandidateState.DISCARDED,
+            CandidateState.INCONCLUSIVE,
+            CandidateState.CRASHED,
+            CandidateState.VIOLATION,
+        }
+    ),
+    CandidateState.WON: frozenset(
+        {
+            CandidateState.WAITING,
+            CandidateState.KEPT,
+            CandidateState.INCONCLUSIVE,
+            CandidateState.CRASHED,
+            CandidateState.VIOLATION,
+            CandidateState.CONFLICT,
+        }
+    ),
+}
+
+PENDING = frozenset({CandidateState.PROPOSED, CandidateState.WAITING, CandidateState.RACING, CandidateState.WON})
+
+VERDICT_STATE = {
+    ev.Verdict.WON: CandidateState.WON,
+    ev.Verdict.DISCARD: CandidateState.DISCARDED,
+    ev.Verdict.INCONCLUSIVE: CandidateState.INCONCLUSIVE,
+    ev.Verdict.CRASH: CandidateState.CRASHED,
+    ev.Verdict.VIOLATION: CandidateState.VIOLATION,
+}
+
+
+@dataclass(slots=True)
+class Candidate:
+    proposed: ev.Proposed
+    proposed_at: float
+    state: CandidateState = CandidateState.PROPOSED
+    admitted: ev.Admitted | None = None
+    reason: str | None = None
+    evidence: ev.Evidence | None = None  # of its race
+    decided_at: float | None = None
+    trials: list[str] = field(default_factory=list)  # every one that held it
+    race_since: int = 0  # where in `trials` its present race begins
+    history: list[str] = field(default_factory=list)
+
+    @property
+    def id(self) -> str:
+        return self.proposed.candidate
+
+    @property
+    def race_trials(self) -> list[str]:
+        return self.trials[self.race_since :]
+
+    @property
+    def commit(self) -> str | None:
+        return self.admitted.commit if self.admitted else None
+
+    @property
+    def base(self) -> str | None:
+        return self.admitted.base if self.admitted else None
