@@ -20,7 +20,8 @@ from orchestrator.views.export import status_of
 from orchestrator.views.loading import Record
 from orchestrator.views.plain import one_line, plain
 from orchestrator.views.progress import DARK, LIGHT, draw
-from orchestrator.views.standing import limit_stands, numbers_of, told_effect
+from orchestrator.views.rules import Rule, rule_of
+from orchestrator.views.standing import leak_bound, limit_stands, numbers_of, told_effect
 from orchestrator.views.status import CommitStatus, Status, held_out_text, status
 from orchestrator.views.stories import commit_name, evidence_lines, finals_of, near_misses, worth_porting
 from orchestrator.views.strips import Strip, strip_of
@@ -53,6 +54,7 @@ class Story:
     reason: str
     evidence: list[str]
     finals: list[str]
+    audited: str | None
     strip: Strip | None
     diff: list[DiffLine]
 
@@ -142,6 +144,8 @@ def _context(record: Record, now: float | None) -> dict[str, Any]:
         "rest_hidden": max(0, len(rest) - ROWS_SHOWN),
         "outcomes": {outcome.value: ledger.outcomes[outcome] for outcome in Outcome if ledger.outcomes[outcome]},
         "failures": _failures(ledger),
+        "rules": _rules(ledger),
+        "audited": _audited(ledger, champion.commit) if champion is not None else None,
         "failures_shown": FAILURES_SHOWN,
         "places": _places(ledger),
         "limits": [
@@ -180,6 +184,7 @@ def _story(record: Record, candidate: Candidate) -> Story:
         reason=one_line(candidate.reason or ""),
         evidence=evidence_lines(evidence, candidate.state, minimize=record.minimize) if evidence is not None else [],
         finals=[final.text for final in finals_of(ledger, candidate)],
+        audited=_audited(ledger, candidate.commit or ""),
         strip=strip_of(ledger, candidate),
         diff=coloured(diff_of(record, candidate)),
     )
@@ -223,6 +228,18 @@ def _failures(ledger: Ledger) -> list[Failure]:
             names = ", ".join(trial.started.candidates) or "the champion"
             found.append(Failure(trial.id, ended.outcome.value, names, ended.worker, one_line(ended.reason or "", 300)))
     return found
+
+
+def _rules(ledger: Ledger) -> list[tuple[Rule, int]]:
+    """The rules that trials broke, and how many did."""
+    ended = (trial.ended for trial in ledger.trials.values() if trial.ended is not None)
+    broken = Counter(rule_of(each.reason) for each in ended if each.outcome is Outcome.VIOLATION)
+    return [(rule, count) for rule, count in broken.most_common() if rule is not None]
+
+
+def _audited(ledger: Ledger, commit: str) -> str | None:
+    bound = leak_bound(ledger, commit)
+    return None if bound is None else str(bound)
 
 
 def _places(ledger: Ledger) -> list[Place]:

@@ -1,20 +1,26 @@
 """`regatta show`: a campaign, or one candidate and why it was kept, dropped or left open, in plain words. Text in, text out;
-whatever candidates wrote is stripped of terminal control."""
+whatever candidates wrote is stripped of terminal control, and what they printed is quoted.
+"""
 
 from __future__ import annotations
 
 import difflib
 
-from orchestrator.ledger import Candidate, Ledger, Trial
+from orchestrator.ledger import Candidate, CandidateState, Ledger, Trial
+from orchestrator.quoting import quoted
+from orchestrator.trial_files import end_of_log
 from orchestrator.views.diffs import diff_of
 from orchestrator.views.loading import Record
 from orchestrator.views.plain import one_line
-from orchestrator.views.standing import provenance, told_effect
+from orchestrator.views.rules import rule_of
+from orchestrator.views.standing import leak_bound, provenance, told_effect
 from orchestrator.views.status import count_candidates
 from orchestrator.views.stories import commit_name, evidence_lines, fate, finals_of, near_misses, samples_text, worth_porting
 from orchestrator.views.words import better, change, duration, number, plural, with_error
+from workers.trial import Outcome
 
 DIFF_CHARACTERS = 40_000
+LOG_CHARACTERS = 2_000
 
 _NAMES = ("kept", "discarded", "inconclusive", "rejected", "crashed", "violations", "conflicts", "pending")
 
@@ -75,11 +81,13 @@ def champion_lines(record: Record) -> list[str]:
     commit = ledger.champion.commit
     metric = f"{ledger.objective} ({provenance(ledger, record.config).value})"
     lines = [f"  baseline  {_commit(ledger, ledger.base)}"]
+    bound = leak_bound(ledger, commit)
+    audited = [f"  audited   {bound}"] if bound is not None else []
     if commit == ledger.base:
-        return [f"  {metric}", *lines, "  champion  the baseline"]
+        return [f"  {metric}", *lines, "  champion  the baseline", *audited]
     gain = better(ledger.samples(commit).mean, ledger.samples(ledger.base).mean, minimize=record.minimize)
     lines.append(f"  champion  {_commit(ledger, commit)}{f': {gain}' if gain else ''}")
-    return [f"  {metric}", *lines]
+    return [f"  {metric}", *lines, *audited]
 
 
 def _commit(ledger: Ledger, commit: str) -> str:
@@ -98,28 +106,59 @@ def _row(ledger: Ledger, candidate: Candidate) -> str:
 
 
 def about(record: Record, candidate: Candidate) -> str:
+    ledger, failed = record.ledger, _failed_trial(record.ledger, candidate)
+    text = [f"{candidate.id}: {one_line(candidate.proposed.description)}", "", *_aligned(_rows(record, candidate, failed))]
+    if candidate.trials:
+        who = provenance(ledger, record.config).value
+        text += ["", f"  trials ({ledger.objective} {who}):"]
+        text += [_trial_line(ledger, ledger.trials[name]) for name in candidate.trials]
+    if failed is not None:
+        text += ["", quoted(end_of_log(record.run, failed.id), LOG_CHARACTERS, f"the end of what {failed.id} printed")]
+    return "\n".join([*text, "", _capped(record, candidate) or "(it changes nothing)"])
+
+
+def _rows(record: Record, candidate: Candidate, failed: Trial | None) -> list[tuple[str, str]]:
+    """What is known of it, label and text."""
     ledger, proposed = record.ledger, candidate.proposed
+    broke_a_rule = candidate.state is CandidateState.VIOLATION
     rows = [("fate", fate(candidate))]
     if candidate.reason:
         rows.append(("because", one_line(candidate.reason)))
+    rule = rule_of(candidate.reason) or rule_of(
+        failed.ended.reason if failed is not None and failed.ended is not None else None
+    )
+    if rule is not None:
+        found = f" (found in {failed.id})" if failed is not None else ""
+        rows.append(("rule", f"{rule}{found}"))
     parents = f", continues {one_line(', '.join(proposed.parents))}" if proposed.parents else ""
     rows.append(("proposer", one_line(proposed.proposer) + parents))
     if candidate.admitted is not None:
         lines = plural(candidate.admitted.diff_lines, "line")
         rows.append(("commit", f"{candidate.admitted.commit[:10]}, {lines} on {commit_name(ledger, candidate.admitted.base)}"))
-    if candidate.evidence is not None:
+        if broke_a_rule:
+            rows.append(("branch", f"candidate/{candidate.id} in {record.run.repo}: it stays, to be looked at"))
+    if candidate.evidence is not None and not broke_a_rule:
         told = evidence_lines(candidate.evidence, candidate.state, minimize=record.minimize)
         rows += [("evidence" if i == 0 else "", line) for i, line in enumerate(told)]
     if candidate.commit is not None and candidate.trials:
-        rows.append(("samples", samples_text(ledger, candidate.commit)))
+        rows.append(("samples", samples_text(ledger, candidate.commit) + (" (not believed)" if broke_a_rule else "")))
         rows.append(("against", f"{samples_text(ledger, candidate.base or '')} ({commit_name(ledger, candidate.base or '')})"))
-    rows += [("final", final.text) for final in finals_of(ledger, candidate)]
-    text = [f"{candidate.id}: {one_line(proposed.description)}", "", *_aligned(rows)]
-    if candidate.trials:
-        who = provenance(ledger, record.config).value
-        text += ["", f"  trials ({ledger.objective} {who}):"]
-        text += [_trial_line(ledger, ledger.trials[name]) for name in candidate.trials]
-    return "\n".join([*text, "", _capped(record, candidate) or "(it changes nothing)"])
+        bound = leak_bound(ledger, candidate.commit)
+        rows += [("audited", str(bound))] if bound is not None and not broke_a_rule else []
+    return rows + [("final", final.text) for final in finals_of(ledger, candidate)]
+
+
+_SPEAKS_AGAINST = {
+    CandidateState.VIOLATION: (Outcome.VIOLATION,),
+    CandidateState.CRASHED: (Outcome.CRASH, Outcome.TIMEOUT),
+}
+
+
+def _failed_trial(ledger: Ledger, candidate: Candidate) -> Trial | None:
+    """The trial that decided a candidate by its failure."""
+    outcomes = _SPEAKS_AGAINST.get(candidate.state, ())
+    trials = (ledger.trials[name] for name in reversed(candidate.trials))
+    return next((trial for trial in trials if trial.ended is not None and trial.ended.outcome in outcomes), None)
 
 
 def _capped(record: Record, candidate: Candidate) -> str:

@@ -92,6 +92,29 @@ def _mean_held_out(ledger: Ledger, commit: str) -> float | None:
     return sum(found) / len(found) if found else None
 
 
+@dataclass(frozen=True, slots=True)
+class LeakBound:
+    """What the audits of a commit's trials bought: no leak that they did not see is worth more (docs/trust.md)."""
+
+    bpb: float
+    decoys: int
+
+    def __str__(self) -> str:
+        return f"no unseen leak above {self.bpb:.2g} bpb ({self.decoys} decoys)"
+
+
+def leak_bound(ledger: Ledger, commit: str) -> LeakBound | None:
+    """The decoys of a commit's trials that ended well, taken together; None where none was asked about."""
+    ended = [trial.ended for trial in ledger.trials_of.get(commit, []) if trial.ended is not None]
+    audited = [each.measured for each in ended if each.outcome is Outcome.OK and {"decoys", "val_bpb"} <= each.measured.keys()]
+    decoys = sum(int(measured["decoys"]) for measured in audited)
+    if decoys <= 0:
+        return None
+    from workers.runners.audits import leak_bound_bpb  # late: it computes with numpy
+
+    return LeakBound(leak_bound_bpb(decoys, sum(measured["val_bpb"] for measured in audited) / len(audited)), decoys)
+
+
 def mean_of(ledger: Ledger, commit: str) -> float | None:
     samples = ledger.samples(commit)
     return samples.mean if samples.n else None
