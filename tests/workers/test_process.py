@@ -161,8 +161,9 @@ def test_nothing_lives_a_second_after_its_worker_was_killed(tmp_path: Path, mark
     assert worker.stdout is not None
     with worker.stdout:
         worker.stdout.readline()
+        # The tree, its guardian, and the worker itself; one that is just being executed has no command line for a moment.
+        assert eventually(lambda: len(alive(marker)) >= 4 + 1 + 1, 5.0)
         processes = watched(marker)
-        assert len(processes) >= 4 + 1 + 1  # the tree, its guardian, and the worker itself
         worker.kill()
         assert all_end(processes, within_s=1.0)
         assert alive(marker) == []
