@@ -44,6 +44,13 @@ class Admission:
             return self._admit_from(proposed, origin, champion, at, seen)
         return self._refused(proposed, champion, texts, seen) or self._admitted(proposed, champion, texts, at)
 
+    def objection(self, edits: tuple[Edit, ...], champion: str) -> str | None:
+        """What the gates would say at once against edits of the champion as it is; that it was tried before is not asked."""
+        proposed = Proposed("", "", "", edits)
+        texts = self._texts_on(proposed, champion)
+        refused = texts if isinstance(texts, Rejected) else self._refuse_payload(proposed, champion, texts)
+        return None if refused is None else refused.reason
+
     def _fits_as_written(self, edits: tuple[Edit, ...], origin: str, champion: str) -> bool:
         """False for whole files and deletions, and for a search text that stands for something else on the champion."""
         if any(edit.whole_file or edit.delete for edit in edits):

@@ -30,7 +30,7 @@ def quoted(text: str | bytes, most_chars: int, what: str = "what the candidate p
         head, tail = _beginning(body, most_chars // _HEAD_SHARE), _end(body, most_chars - most_chars // _HEAD_SHARE)
         left_out = len(body) - len(head) - len(tail)
         lines += [part for part in (head, f"[{mark}: {left_out:,} characters left out]", tail) if part]
-    return "\n".join([*lines, f"[{mark}: the end of {what}]"])
+    return "\n".join([*lines, f"[{mark}: here ends what is quoted]"])
 
 
 def _beginning(body: str, most: int) -> str:

@@ -1,7 +1,8 @@
 """A person's own idea: from a patch or a file of edits to a message in the run's inbox.
 
-What can be said at once is said at once: an edit out of scope or a search text that the champion does not have never gets
-into the queue. The campaign checks again when it takes the message: the champion may have moved.
+What can be said at once is said at once: an edit out of scope, a link, text that does not compile or carries data, or a
+search text that the champion does not have never gets into the queue. The campaign checks again when it takes the message: the
+champion may have moved.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from orchestrator.edits import Edit, EditError, apply_edits
-from orchestrator.gates import check_scope
+from orchestrator.admission import Admission
+from orchestrator.edits import Edit, EditError
 from orchestrator.inbox import PersonsProposal, send
 from orchestrator.repository import CampaignRepository, RepositoryError
 from orchestrator.run_directory import RunDirectoryError
@@ -49,7 +50,7 @@ def edits_of_patch(record: Record, patch: Path) -> tuple[Edit, ...]:
         folder = record.ledger.opened.folder if record.ledger.opened is not None else ""
         texts = repository.texts_after_patch(champion, patch, folder)
     except RepositoryError as error:
-        raise SuggestionError(f"--patch {patch}: does not apply to the champion: {error}") from error
+        raise SuggestionError(f"--patch {patch}: cannot be applied to the champion: {error}") from error
     finally:
         repository.close()
     return tuple(Edit(path, delete=True) if text is None else Edit(path, content=text) for path, text in texts.items())
@@ -64,13 +65,10 @@ def suggest(record: Record, description: str, edits: tuple[Edit, ...]) -> None:
     repository = CampaignRepository(record.run.repo)
     try:
         target = record.config.target
-        scope = scope_of(repository.files(record.ledger.base), target.editable, target.runner, has_command=False).scope
-        refusal = check_scope(edits, scope, repository.files(champion))
-        if refusal is not None:
-            raise SuggestionError(refusal.reason)
-        apply_edits(edits, lambda path: repository.read(champion, path))
-    except EditError as error:
-        raise SuggestionError(str(error)) from error
+        scoping = scope_of(repository.files(record.ledger.base), target.editable, target.runner, has_command=False)
+        objection = Admission(repository, scoping).objection(edits, champion)
+        if objection is not None:
+            raise SuggestionError(objection)
     finally:
         repository.close()
     try:
