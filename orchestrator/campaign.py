@@ -231,11 +231,15 @@ class Campaign:
             if isinstance(message, str):
                 self._record(ev.Note(message, "warning"))
             elif message.token not in taken:
-                self._acts.propose(
-                    PERSON,
-                    Proposal(message.description, message.edits, token=message.token, against=message.against),
-                )
+                self._take_idea(Proposal(message.description, message.edits, token=message.token, against=message.against))
             path.unlink()
+
+    def _take_idea(self, proposal: Proposal) -> None:
+        exposed = self.parts.sandbox is Sandbox.NONE and self.parts.config.sandbox == "auto"
+        candidate = self._acts.propose(PERSON, proposal, admit=not exposed)
+        if exposed:  # auto, where nothing can be confined
+            reason = "without bubblewrap only knobs may run: type `regatta doctor`, or begin a run with sandbox: none"
+            self._record(ev.Rejected(candidate, "sandbox", reason))
 
     # -- what is decided
 

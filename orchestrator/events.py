@@ -163,7 +163,7 @@ class Rejected:
     """A gate said no before any trial."""
 
     candidate: str
-    gate: str  # edit, scope, syntax, duplicate
+    gate: str  # edit, scope, syntax, duplicate, sandbox
     reason: str
     commit: str | None = None
 
