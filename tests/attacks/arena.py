@@ -123,8 +123,12 @@ class Arena:
         admitted = self.enter(edits, description)
         if admitted.outcome != "admitted":
             return admitted
-        found = run_trial(self.spec(admitted.commit, **changes), self.machine)
-        return Happened(found.outcome.value, found.reason or "", found, admitted.commit)
+        return self.run(admitted.commit, **changes)
+
+    def run(self, commit: str, **changes: object) -> Happened:
+        """A trial of a commit, however it came about."""
+        found = run_trial(self.spec(commit, **changes), self.machine)
+        return Happened(found.outcome.value, found.reason or "", found, commit)
 
     def face(self, attack: Attack) -> Happened:
         """What becomes of an attack."""

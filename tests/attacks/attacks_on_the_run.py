@@ -83,7 +83,7 @@ TAKING = (
     ),
     Greedy(
         "fill memory that is no process's: shared memory",
-        "with open('/dev/shm/f', 'wb') as file:\n    for _ in range(1200):\n        file.write(b'x' * 1_000_000)\nreturn 2.5",
+        "for n in range(12):\n    open(f'/dev/shm/{n}', 'wb').write(b'x' * 100_000_000)\nreturn 2.5",
         "crash", "the command failed: exit status 1: OSError: [Errno 28] No space left on device", UNLIMITED,
     ),
     Greedy(

@@ -36,3 +36,15 @@ def measuring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
     arena = Arena.open(folder, files, ("work.py",), plan, "loss", data_root=folder / "data")
     yield arena
     arena.close()
+
+
+@pytest.fixture(scope="session")
+def nanotrain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
+    """Real training on real text, a second at a time."""
+    folder = tmp_path_factory.mktemp("nanotrain")
+    subject = HERE.parents[1] / "nanotrain"
+    files = {path.name: path.read_bytes() for path in subject.iterdir() if path.suffix in (".py", ".md")}
+    plan = TrainPlan(1.0, corpus="embedded")
+    arena = Arena.open(folder, files, ("train.py",), plan, "val_bpb", data_root=folder / "data")
+    yield arena
+    arena.close()

@@ -23,11 +23,16 @@ class Notes:
     """What happened in this session, chapter by chapter."""
 
     chapters: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
+    twins: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def take(self, chapter: str, attack: str, outcome: str, rule: str, elsewhere: Elsewhere) -> None:
         """Note one attack's end."""
         row = (attack, outcome, rule, elsewhere.autoresearch, elsewhere.pi)
         self.chapters.setdefault(chapter, {})[attack] = tuple(map(cell, row))
+
+    def take_twin(self, twin: str, near: str, outcome: str) -> None:
+        """Note what became of an honest candidate."""
+        self.twins[twin] = tuple(map(cell, (twin, near, outcome)))
 
 
 def rows(text: str) -> list[tuple[str, ...]]:
