@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workers.output import CappedLog
-from workers.runners import audits, preload, scoring
+from workers.runners import audits, preload, scoring, twins
 from workers.runners.subject import Limit, Subject, violation
 from workers.session import Session, Stopped
 from workers.subject_data import SubjectData
@@ -32,6 +32,7 @@ from workers.trial import Outcome, Progress, TrainPlan
 from workers.workspace import Workspace
 
 _TOKENS_AN_ASK = {"cpu": 4096, "cuda": 65536}
+_TWINS_NUMBER = 1 << 20  # behind those of all decoys
 # An audit asks a part of what a score does, in smaller batches: whoever needs more than this for it plays for time.
 _AUDIT_TIMES, _AUDIT_FLOOR_S = 3.0, 10.0
 
@@ -151,13 +152,20 @@ def _audit(examinee: _Examinee, subject: Subject, decoys: audits.Decoys, first: 
     smaller = examinee.rows_an_ask() // 2 or 2  # not the score's batches, in which a row could tell where it is
     for question in audits.questions(decoys, int(examinee.data.meta["vocab_size"]), smaller):
         comparison.add(question, ask(subject, question))
+    pairs = twins.draw(decoys)
+    looks_ahead = None if pairs is None else _ask_twins(subject, pairs)
     subject.limit.check()
     examinee.end(subject)
     evidence = comparison.evidence
     examinee.session.measured["audit_noise_nats"] = evidence.noise_nats
-    reason = audits.finding(evidence, examinee.device)
+    reason = audits.finding(evidence, examinee.device) or looks_ahead
     if reason is not None:
         raise Stopped(Outcome.VIOLATION, reason)
+
+
+def _ask_twins(subject: Subject, pairs: twins.Twins) -> str | None:
+    first, again, other = (ask(subject, question).nats for question in twins.questions(pairs, _TWINS_NUMBER))
+    return twins.finding(first, again, other)
 
 
 def ask(subject: Subject, question: scoring.Question) -> scoring.Answer:
