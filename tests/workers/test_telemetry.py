@@ -50,6 +50,8 @@ class RecordedNvml:
                 "nvmlDeviceGetClockInfo": 1755,
                 "nvmlDeviceGetTemperature": 63,
                 "nvmlDeviceGetTotalEnergyConsumption": self.ENERGY_MJ[min(turn, 1)],
+                "nvmlDeviceGetMinorNumber": int(handle.split()[1]) + 1,  # the driver's order is not always PCI's
+                "nvmlDeviceGetUUID": f"GPU-{handle.split()[1]}",
             }[name]
 
         return answer
@@ -103,6 +105,28 @@ def test_without_a_driver_the_reason_says_what_to_try() -> None:
     assert gpu.absent_because == (
         "NVML does not answer for GPU 0: NVML Shared Library Not Found. Is the NVIDIA driver loaded? Try nvidia-smi"
     )
+
+
+@pytest.fixture
+def dev(tmp_path: Path) -> Path:
+    for name in ("nvidia0", "nvidia1", "nvidia2", "nvidiactl", "nvidia-uvm", "null", "nvidia-caps"):
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def test_a_sandbox_gets_the_nodes_of_its_own_gpus_and_what_all_share(dev: Path) -> None:
+    gpu = NvmlGpu(RecordedNvml(), ["1"], dev)
+    assert [node.name for node in gpu.nodes()] == ["nvidia-caps", "nvidia-uvm", "nvidia2", "nvidiactl"]
+    assert gpu.uuids() == "GPU-1"  # where only one is seen, its number means another
+
+
+def test_a_slice_of_a_gpu_needs_the_nodes_of_all(dev: Path) -> None:
+    gpu = NvmlGpu(RecordedNvml(unsupported=("nvmlDeviceGetMinorNumber",)), ["MIG-1"], dev)
+    assert {"nvidia0", "nvidia1", "nvidia2"} <= {node.name for node in gpu.nodes()}
+
+
+def test_where_no_gpu_is_no_node_is_let_through() -> None:
+    assert (NoGpu("none").nodes(), NoGpu("none").uuids()) == ((), None)
 
 
 def test_the_processors_name_is_read_from_the_kernel(tmp_path: Path) -> None:
