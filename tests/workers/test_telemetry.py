@@ -50,8 +50,8 @@ class RecordedNvml:
                 "nvmlDeviceGetClockInfo": 1755,
                 "nvmlDeviceGetTemperature": 63,
                 "nvmlDeviceGetTotalEnergyConsumption": self.ENERGY_MJ[min(turn, 1)],
-                "nvmlDeviceGetMinorNumber": int(handle.split()[1]) + 1,  # the driver's order is not always PCI's
-                "nvmlDeviceGetUUID": f"GPU-{handle.split()[1]}",
+                "nvmlDeviceGetMinorNumber": 2,  # of the second one in PCI's order, which is not always the driver's
+                "nvmlDeviceGetUUID": "GPU-8d2c1f0a",
             }[name]
 
         return answer
@@ -117,7 +117,7 @@ def dev(tmp_path: Path) -> Path:
 def test_a_sandbox_gets_the_nodes_of_its_own_gpus_and_what_all_share(dev: Path) -> None:
     gpu = NvmlGpu(RecordedNvml(), ["1"], dev)
     assert [node.name for node in gpu.nodes()] == ["nvidia-caps", "nvidia-uvm", "nvidia2", "nvidiactl"]
-    assert gpu.uuids() == "GPU-1"  # where only one is seen, its number means another
+    assert gpu.uuids() == "GPU-8d2c1f0a"  # where only one is seen, its number means another
 
 
 def test_a_slice_of_a_gpu_needs_the_nodes_of_all(dev: Path) -> None:
