@@ -18,7 +18,7 @@ from workers.runners.audits import Decoys
 from workers.runners.scoring import Question
 
 _ROWS = 2  # a leak that is always on is seen in one
-_FLOOR_NATS, _TIMES_REPEAT = 2e-3, 10.0
+_FLOOR_NATS, _TIMES_REPEAT = 1e-5, 10.0
 
 
 @dataclass(frozen=True, slots=True)
