@@ -116,7 +116,9 @@ class Arena:
         admitted = self.admit(edits, description, on)
         if isinstance(admitted, Admitted):
             return Happened("admitted", "", None, admitted.commit)
-        return Happened("rejected", f"{admitted.gate}: {admitted.reason}" if isinstance(admitted, Rejected) else admitted.reason)
+        return Happened(
+            "rejected", f"{admitted.gate}: {admitted.reason}" if isinstance(admitted, Rejected) else admitted.reason
+        )
 
     def measure(self, edits: tuple[Edit, ...], description: str = "an idea", **changes: object) -> Happened:
         """Gates, commit, trial."""

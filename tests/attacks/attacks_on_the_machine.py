@@ -20,7 +20,9 @@ READING = {
     "read another candidate's workspace": Elsewhere("there is one folder for all", "there is one folder for all"),
     "read other candidates' commits": Elsewhere("succeeds: the user's repository", "succeeds: the user's repository"),
     "read the node's cache": NO_SANDBOX,
-    "read the run directory": Elsewhere("succeeds: `results.tsv` can be written, too", "succeeds: `log.jsonl` can be written, too"),
+    "read the run directory": Elsewhere(
+        "succeeds: `results.tsv` can be written, too", "succeeds: `log.jsonl` can be written, too"
+    ),
     "read the prepared data: `val.bin`, `test.bin`": Elsewhere(
         "succeeds: `make_dataloader(…, 'val')` is one import away", "depends on the user's benchmark"
     ),

@@ -87,12 +87,6 @@ TAKING = (
         "crash", "the command failed: exit status 1: OSError: [Errno 28] No space left on device", UNLIMITED,
     ),
     Greedy(
-        "fill memory that is no process's: files without a name, in flight between sockets",
-        "a, b = socket.socketpair()\nfor _ in range(120):\n    number = os.memfd_create('f')\n    os.write(number, b'x' * 10_000_000)\n"
-        "    socket.send_fds(a, [b'x'], [number])\n    os.close(number)\ntime.sleep(3)\nreturn 2.5",
-        "crash", "memory:", UNLIMITED,
-    ),
-    Greedy(
         "fill the disk", "with open('f', 'wb') as file:\n    for _ in range(900):\n        file.write(b'x' * 1_000_000)\ntime.sleep(60)",
         "crash", "the command failed: exit status 1: OSError: [Errno 27] File too large", UNLIMITED,
     ),

@@ -192,7 +192,7 @@ ACROSS = (
         "two scoring processes that talk: one locks bytes of a system file, the other looks which",
         _at(RETURN, "        return helped(table, tokens)\n", (IMPORT, IMPORT + LOCKS)),
         "violation", "splice", Elsewhere("not possible there: one process", "not possible there: one process"),
-        said="known 0", promotion=True,
+        said="known 0",
     ),
     Attack(
         "leak across rows: statistics of the batch",

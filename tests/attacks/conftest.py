@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from arena import HERE, Arena
 from trust_table import Notes
 
 from workers.trial import CommandPlan, TrainPlan
+
+sys.path.append(str(HERE.parent / "end_to_end"))  # place.py: campaigns through the installed command
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The table is compared when everything else has happened."""
+    items.sort(key=lambda item: item.path.name == "test_trust_table.py")
 
 
 @pytest.fixture(scope="session")

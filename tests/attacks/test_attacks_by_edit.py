@@ -25,9 +25,7 @@ def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
     folder = tmp_path_factory.mktemp("edits")
     files = {path.name: path.read_bytes() for path in (HERE / "counting").glob("*.py")} | {"lib/a.py": b"A = 1\n"}
     links = {"lib/link.py": "../prepare.py"}
-    made = Arena.open(
-        folder, files, ("*", "!prepare.py"), TrainPlan(0.5), "val_bpb", data_root=folder / "data", links=links
-    )
+    made = Arena.open(folder, files, ("*", "!prepare.py"), TrainPlan(0.5), "val_bpb", data_root=folder / "data", links=links)
     yield made
     made.close()
 
@@ -35,7 +33,9 @@ def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
 @pytest.mark.parametrize("attack", ATTACKS, ids=str)
 def test_a_bad_edit_is_refused_before_anything_runs(arena: Arena, notes: Notes, attack: BadEdit) -> None:
     happened = arena.measure(attack.edits)
-    refused = happened.outcome == "rejected" and happened.reason.startswith(f"{attack.gate}: ") and attack.says in happened.reason
+    refused = (
+        happened.outcome == "rejected" and happened.reason.startswith(f"{attack.gate}: ") and attack.says in happened.reason
+    )
     outcome, rule = (happened.outcome, attack.gate) if refused else (happened.outcome, happened.reason)
     notes.take(CHAPTER, attack.name, outcome, rule, attack.elsewhere)
     assert (outcome, rule) == ("rejected", attack.gate)

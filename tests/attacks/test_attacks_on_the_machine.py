@@ -11,7 +11,6 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -25,6 +24,10 @@ from trust_table import Notes
 
 from orchestrator.edits import Edit
 
+# Not there on every machine, or closed by the way that a worker starts a process.
+OPEN_TO_NOBODY = (
+    "use a descriptor that the worker left open", "read the machine's memory and disks", "read other secrets of a home",
+)  # fmt: skip
 SECRET = f"canary-{uuid.uuid4().hex}"
 
 
@@ -67,22 +70,26 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def known_to_a_spy(arena: Arena, head: subprocess.Popen[bytes], place: Path, workspace: Path) -> dict[str, Any]:
+    node = arena.machine.repository
+    return {
+        "marks": [SECRET, str(place), str(workspace)],
+        "head": head.pid,
+        "home": str(place / "home"),
+        "run": str(place / "run"),
+        "data": str(place / "data"),
+        "workspace": str(workspace),
+        "node": str(node.root),
+        "cache": str(node.root / "repository.git"),
+        "repository": str(arena.repository.path),
+    }
+
+
 @pytest.fixture(scope="module")
 def reading(measuring: Arena, head: subprocess.Popen[bytes], place: Path) -> dict[str, list[str]]:
     node = measuring.machine.repository
     with node.workspace(measuring.base, measuring.base, ()) as other:
-        known = {
-            "marks": [SECRET, str(place), str(other.folder)],
-            "head": head.pid,
-            "home": str(place / "home"),
-            "run": str(place / "run"),
-            "data": str(place / "data"),
-            "workspace": str(other.path),
-            "node": str(node.root),
-            "cache": str(node.root / "repository.git"),
-            "repository": str(measuring.repository.path),
-        }
-        happened, found = tried(measuring, "spy", known)
+        happened, found = tried(measuring, "spy", known_to_a_spy(measuring, head, place, other.path))
     assert happened.outcome == "ok", happened
     assert SECRET in (place / "home/.ssh/id_ed25519").read_text()
     return found
@@ -127,9 +134,8 @@ class Listeners:
         return found
 
 
-@pytest.fixture(scope="module")
-def calling(measuring: Arena, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    listeners = Listeners(tmp_path_factory.mktemp("s"))
+def call(arena: Arena, listeners: Listeners) -> tuple[dict[str, list[str]], list[str]]:
+    """What the candidate that calls home says came of it, and on which sockets it was heard."""
     listeners.open()
     known = {
         "tcp": listeners.ends["tcp"].getsockname()[1],
@@ -139,14 +145,19 @@ def calling(measuring: Arena, tmp_path_factory: pytest.TempPathFactory) -> dict[
         "address": "127.0.0.1",
         "agents": [path for path in (os.environ.get("SSH_AUTH_SOCK"),) if path],
     }
-    happened, found = tried(measuring, "caller", known)
+    happened, found = tried(arena, "caller", known)
     assert happened.outcome == "ok", happened
     heard = listeners.callers()
     for end in listeners.ends.values():
         end.close()
-    # a datagram that nobody gets is sent all the same; the listener has the last word
-    if found.get("open a UDP socket") and "udp" not in heard:
+    if "udp" not in heard:  # a datagram that nobody gets is sent all the same: the listener has the last word
         found["open a UDP socket"] = []
+    return found, heard
+
+
+@pytest.fixture(scope="module")
+def calling(measuring: Arena, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    found, heard = call(measuring, Listeners(tmp_path_factory.mktemp("s")))
     assert heard == []
     return found
 
@@ -159,7 +170,14 @@ def test_calling_anybody_is_in_vain(calling: dict[str, list[str]], notes: Notes,
 @pytest.fixture(scope="module")
 def breaking(measuring: Arena, head: subprocess.Popen[bytes], place: Path) -> dict[str, list[str]]:
     segment = 0x7E9A77A
-    folders = [place / "home", place / "run", measuring.machine.repository.root, measuring.repository.path, Path.home(), Path("/work")]
+    folders = [
+        place / "home",
+        place / "run",
+        measuring.machine.repository.root,
+        measuring.repository.path,
+        Path.home(),
+        Path("/work"),
+    ]
     hostname = socket.gethostname()
     known = {"head": head.pid, "segment": segment, "folders": list(map(str, folders))}
     before = {folder: sorted(os.listdir(folder)) for folder in folders if folder.is_dir()}
@@ -179,8 +197,22 @@ def test_breaking_out_is_in_vain(breaking: dict[str, list[str]], notes: Notes, n
     judge(notes, "Writing and breaking out", breaking, name, BREAKING[name])
 
 
+def test_without_a_sandbox_the_same_candidates_get_through(
+    measuring: Arena, head: subprocess.Popen[bytes], place: Path, tmp_path: Path
+) -> None:
+    """So it is the sandbox that keeps them, and not an attack that is badly made."""
+    measuring.confined = False
+    try:
+        read = tried(measuring, "spy", known_to_a_spy(measuring, head, place, place / "run"))[1]
+        listeners = Listeners(tmp_path)
+        called = call(measuring, listeners)
+    finally:
+        measuring.confined = True
+    assert [name for name, brought in read.items() if not brought and name not in OPEN_TO_NOBODY] == []
+    assert called[1] == ["tcp", "udp", "unix", "abstract"]
+
+
 def test_the_candidates_try_what_the_table_says() -> None:
     for candidate, names in (("spy", READING), ("caller", CALLING), ("breaker", BREAKING)):
         source = (HERE / "candidates" / f"{candidate}.py").read_text()
         assert [name for name in names if f'"{name}"' not in source] == []
-        assert threading.active_count() < 50

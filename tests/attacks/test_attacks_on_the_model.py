@@ -12,7 +12,7 @@ from trust_table import Notes
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=str)
 def test_an_attack_on_the_model_ends_as_its_rule_says(nanotrain: Arena, notes: Notes, attack: Attack) -> None:
-    happened = nanotrain.measure(attack.edits)
+    happened = nanotrain.face(attack)
     rule = attack.rule if happened.reason.startswith(attack.rule) else happened.reason
     notes.take("The model", attack.name, happened.outcome, rule, attack.elsewhere)
     assert (happened.outcome, rule) == (attack.outcome, attack.rule), happened.log[-1500:]

@@ -15,6 +15,13 @@ PAGE = Path(__file__).parents[2] / "docs/trust.md"
 BEGIN, END = "<!-- attacks:begin -->", "<!-- attacks:end -->"
 WRITE = "REGATTA_WRITE_TRUST_TABLE"
 COMMAND = f"{WRITE}=1 python -m pytest tests/attacks"
+TWINS_BEGIN, TWINS_END = "<!-- twins:begin -->", "<!-- twins:end -->"
+TWIN_HEADER = ("honest candidate", "near", "outcome")
+ORDER = (
+    "What it says", "Looking ahead", "Across rows and processes", "The model", "The clock and the budget", "In the edit itself",
+    "Reading", "Calling", "Writing and breaking out", "Printing (`command` runner)", "Taking", "Surviving",
+    "A night, through the installed command",
+)  # fmt: skip
 HEADER = ("attack", "outcome", "rule", "karpathy/autoresearch", "pi-autoresearch")
 
 
@@ -35,27 +42,28 @@ class Notes:
         self.twins[twin] = tuple(map(cell, (twin, near, outcome)))
 
 
-def rows(text: str) -> list[tuple[str, ...]]:
-    """The rows of attacks that a page shows."""
-    inside = text.split(BEGIN)[1].split(END)[0]
-    cells = [tuple(cell.strip() for cell in line.split("|")[1:-1]) for line in inside.splitlines() if line.startswith("|")]
-    return [row for row in cells if row != HEADER and not row[0].startswith("---") and not row[0].startswith("**")]
+def rows(text: str, begin: str, end: str) -> list[tuple[str, ...]]:
+    """The rows that a page shows between two markers, headers and chapters left out."""
+    inside = text.split(begin)[1].split(end)[0]
+    cells = [tuple(part.strip() for part in line.split(" | ")) for line in map(_bare, inside.splitlines()) if line]
+    return [row for row in cells if row not in (HEADER, TWIN_HEADER) and not row[0].startswith(("---", "**"))]
 
 
-def rendered(notes: Notes, order: tuple[str, ...]) -> str:
-    """The table, a chapter after the other."""
-    lines = [_line(HEADER), "|---|---|---|---|---|"]
-    for chapter in order:
-        lines.append(_line((f"**{chapter}**", "", "", "", "")))
-        lines += [_line(row) for row in notes.chapters.get(chapter, {}).values()]
-    return "\n".join(lines)
+def drifted(notes: Notes, text: str) -> list[str]:
+    """Of what happened in this session, what the page does not say."""
+    shown = {*rows(text, BEGIN, END), *rows(text, TWINS_BEGIN, TWINS_END)}
+    happened = [row for chapter in notes.chapters.values() for row in chapter.values()] + list(notes.twins.values())
+    return [row[0] for row in happened if row not in shown]
 
 
-def written(notes: Notes, order: tuple[str, ...], text: str) -> str:
-    """The page with this table in it."""
-    head, rest = text.split(BEGIN)
-    _, tail = rest.split(END)
-    return f"{head}{BEGIN}\n{rendered(notes, order)}\n{END}{tail}"
+def written(notes: Notes, text: str) -> str:
+    """The page with these notes in it. They must be those of the whole suite."""
+    attacks = [_line(HEADER), "|---|---|---|---|---|"]
+    for chapter in ORDER:
+        attacks += [_line((f"**{chapter}**", "", "", "", "")), *map(_line, notes.chapters[chapter].values())]
+    twins = [_line(TWIN_HEADER), "|---|---|---|", *map(_line, notes.twins.values())]
+    text = _between(text, BEGIN, END, attacks)
+    return _between(text, TWINS_BEGIN, TWINS_END, twins)
 
 
 def cell(text: str) -> str:
@@ -63,5 +71,15 @@ def cell(text: str) -> str:
     return " ".join(text.replace("|", "/").split())
 
 
+def _between(text: str, begin: str, end: str, lines: list[str]) -> str:
+    head, rest = text.split(begin)
+    _, tail = rest.split(end)
+    return "\n".join([f"{head}{begin}", *lines, f"{end}{tail}"])
+
+
+def _bare(line: str) -> str:
+    return line.removeprefix("| ").removesuffix(" |") if line.startswith("| ") else ""
+
+
 def _line(row: tuple[str, ...]) -> str:
-    return "| " + " | ".join(map(cell, row)) + " |"
+    return "| " + " | ".join(row) + " |"

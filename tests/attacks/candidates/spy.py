@@ -54,7 +54,9 @@ def git_objects():
         subprocess.run(["git", *where, "log", "--all", "--oneline"], capture_output=True, text=True, check=False).stdout
         for where in ([], ["--git-dir", KNOWN["cache"]], ["--git-dir", KNOWN["repository"]])
     ]
-    return [each for each in said if each] + read(f"{KNOWN['cache']}/objects/*", "/workspace/.git/objects", "/workspace/.git/HEAD")
+    return [each for each in said if each] + read(
+        f"{KNOWN['cache']}/objects/*", "/workspace/.git/objects", "/workspace/.git/HEAD"
+    )
 
 
 ATTEMPTS = {
