@@ -72,16 +72,19 @@ def test_wrong_arguments_are_exit_status_2_and_one_message(
 
 def test_an_interruption_ends_the_candidate_and_is_exit_status_130(repository: Repository, root: Path) -> None:
     marker = uuid.uuid4().hex
-    command = f"echo here >&2; echo up > {root}/up; setsid sh -c 'sleep 600; : {marker}' & sleep 600"
+    command = f"echo here >&2; setsid sh -c 'sleep 600; : {marker}' & sleep 600"
     running = subprocess.Popen(
         [sys.executable, "-m", "workers", "--repo", str(repository.path), "--root", str(root), "--gpus", "0",
          "--runner", "command", "--objective", "t", "--command", command],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=Path(__file__).parents[2],
     )  # fmt: skip
     with running:
-        assert eventually((root / "up").exists, within_s=20)
-        running.send_signal(signal.SIGINT)
-        printed, _ = running.communicate(timeout=10)
+        try:  # the worker, the guardian, the sandbox's two, the command and what it left behind
+            assert eventually(lambda: len(alive(marker)) >= 6, within_s=20)
+            running.send_signal(signal.SIGINT)
+            printed, _ = running.communicate(timeout=10)
+        finally:
+            running.kill()
     assert running.returncode == 130
     assert json.loads(printed)["outcome"] == "cancelled"
     assert alive(marker) == []
