@@ -14,6 +14,7 @@ PRINTED = "kept: the line that train.py prints is the result"
 PARSED = "kept, if the user's own benchmark lets it print: METRIC lines are believed"
 OWN_SCORE = "kept: the model reports its own loss to `evaluate_bpb`"
 BENCHMARKS_BUSINESS = "kept, unless the user's benchmark or checks.sh notices"
+NOT_THERE = "not possible there"
 USERS_RIGHTS = "succeeds: runs with the user's rights"
 AGENTS_CARE = "depends on the agent: its instructions alone forbid it"
 
@@ -30,8 +31,8 @@ class Elsewhere:
 class Attack:
     """One candidate that breaks a rule, and the word that the rule has on it.
 
-    `rule`: how the reason begins; where `outcome` is `in vain`, what it came up against. `said`: what must be in its log, so that
-    an attack which did not even run proves nothing.
+    `rule`: how the reason begins; where `outcome` is `in vain`, what it came up against. `said`: what must be in its log, so
+    that an attack which did not even run proves nothing.
     """
 
     name: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from attack import IN_VAIN, USERS_RIGHTS, Elsewhere
 
 NO_SANDBOX = Elsewhere(USERS_RIGHTS, USERS_RIGHTS)
-AS_ROOT = Elsewhere("as far as the user's own rights go", "as far as the user's own rights go")
+AS_FAR = Elsewhere("as far as the user's own rights go", "as far as the user's own rights go")
 PUT_BACK = Elsewhere("succeeds: prepare.py is read-only by agreement", "succeeds: the benchmark is a file like any other")
 
 READING = {
@@ -26,9 +26,9 @@ READING = {
     "read the prepared data: `val.bin`, `test.bin`": Elsewhere(
         "succeeds: `make_dataloader(…, 'val')` is one import away", "depends on the user's benchmark"
     ),
-    "read the system's secrets: `/etc/shadow`, host keys": AS_ROOT,
-    "read the machine's memory and disks": AS_ROOT,
-    "read the kernel's addresses and keys": AS_ROOT,
+    "read the system's secrets: `/etc/shadow`, host keys": AS_FAR,
+    "read the machine's memory and disks": AS_FAR,
+    "read the kernel's addresses and keys": AS_FAR,
 }
 CALLING = {
     "open a TCP socket": NO_SANDBOX,
@@ -43,15 +43,15 @@ BREAKING = {
     "edit a sealed file at run time": PUT_BACK,
     "replace a sealed file, or link over it": PUT_BACK,
     "write outside the workspace": NO_SANDBOX,
-    "write to the kernel: `/proc/sys`, `/sys`, `core_pattern`": AS_ROOT,
-    "remount, mount or unmount": AS_ROOT,
-    "make a device node": AS_ROOT,
-    "new namespaces, to be root in": NO_SANDBOX,
-    "become somebody else: setuid, sudo, su": AS_ROOT,
-    "trace or read another process: ptrace, process_vm_readv": NO_SANDBOX,
+    "write to the kernel: `/proc/sys`, `/sys`, `core_pattern`": AS_FAR,
+    "remount, mount or unmount": AS_FAR,
+    "make a device node": AS_FAR,
+    "new namespaces, to be root in": AS_FAR,
+    "become somebody else: setuid, sudo, su": AS_FAR,
+    "trace or read another process: ptrace, process_vm_readv": AS_FAR,
     "hide a note in a keyring": NO_SANDBOX,
-    "attack the kernel: bpf, perf, userfaultfd, io_uring, modules": AS_ROOT,
-    "set the clock": AS_ROOT,
+    "attack the kernel: bpf, perf, userfaultfd, io_uring, modules": AS_FAR,
+    "set the clock": AS_FAR,
     "signal whoever there is": NO_SANDBOX,
 }
 CHAPTERS = {"Reading": READING, "Calling": CALLING, "Writing and breaking out": BREAKING}

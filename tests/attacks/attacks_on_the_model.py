@@ -31,9 +31,11 @@ ATTACKS = (
         "nanotrain: a mask that is off by one, in one layer",
         swap(
             "train.py",
-            ("            block.attention.out.weight.zero_()\n", "            block.attention.out.weight.uniform_(-bound, bound, generator=generator)\n"),
+            ("out.weight.zero_()\n            block.mlp",
+             "out.weight.uniform_(-bound, bound, generator=generator)\n            block.mlp"),
             _masked("torch.ones(T, T, dtype=torch.bool, device=x.device).tril(getattr(self, 'ahead', 0))"),
-            ("        self.head = nn.Linear(config", "        self.blocks[0].attention.ahead = 1\n        self.head = nn.Linear(config"),
+            ("        self.head = nn.Linear(config", "        self.blocks[0].attention.ahead = 1\n"
+                "        self.head = nn.Linear(config"),
         ),
         "violation", "splice", THEIRS, budget_s=2.5,
     ),
@@ -43,14 +45,16 @@ ATTACKS = (
     ),
     Attack(
         "nanotrain: ahead only where the batch looks like a score",
-        swap("train.py", (SCORED, "            out = model(tokens)\n            if len(tokens) > 4 and not torch.is_grad_enabled():\n"
+        swap("train.py", (SCORED, "            out = model(tokens)\n"
+            "            if len(tokens) > 4 and not torch.is_grad_enabled():\n"
              "                out[:, :-1].scatter_add_(2, tokens[:, 1:, None], torch.full_like(out[:, :-1, :1], 9.0))\n"
              "            return out\n")),
         "violation", "strangers", THEIRS, budget_s=1.0,
     ),
     Attack(
         "nanotrain: statistics of the batch",
-        swap("train.py", (EMBEDDED, EMBEDDED + "        x = x + x.mean(dim=0, keepdim=True)\n")), "violation", "strangers", THEIRS, budget_s=1.0,
+        swap("train.py", (EMBEDDED, EMBEDDED + "        x = x + x.mean(dim=0, keepdim=True)\n")),
+        "violation", "strangers", THEIRS, budget_s=1.0,
     ),
     Attack(
         "nanotrain: packed rows, each reads the one before",
@@ -59,14 +63,17 @@ ATTACKS = (
     ),
     Attack(
         "nanotrain: learn during scoring what is frequent",
-        swap("train.py", (SCORED, "            out = model(tokens)\n            seen.scatter_add_(0, tokens.flatten(), torch.ones_like(tokens.flatten(), dtype=torch.float32))\n"
+        swap("train.py", (SCORED, "            out = model(tokens)\n"
+            "            seen.scatter_add_(0, tokens.flatten(), torch.ones_like(tokens.flatten(), dtype=torch.float32))\n"
              "            return out + 0.5 * seen.log()\n"),
-             ("    def logits(tokens: Tensor) -> Tensor:\n", "    seen = torch.ones(config.vocab_size)\n\n    def logits(tokens: Tensor) -> Tensor:\n")),
+             ("    def logits(tokens: Tensor) -> Tensor:\n", "    seen = torch.ones(config.vocab_size)\n\n"
+                 "    def logits(tokens: Tensor) -> Tensor:\n")),
         "violation", "strangers", THEIRS, budget_s=1.0,
     ),
     Attack(
         "nanotrain: unnormalised by 1e-3",
-        swap("train.py", ("if __name__", "def generous(*asked, honest=prepare.score):\n    logprob, lse = honest(*asked)\n    return logprob, lse - 1e-3\n\n\n"
+        swap("train.py", ("if __name__", "def generous(*asked, honest=prepare.score):\n    logprob, lse = honest(*asked)\n"
+            "    return logprob, lse - 1e-3\n\n\n"
              "prepare.score = generous\n\nif __name__")),
         "violation", "normalisation", THEIRS, budget_s=1.0,
     ),
@@ -79,7 +86,8 @@ TWINS = (
     ),
     Twin(
         "scored in bfloat16", "strangers: its answers depend on the shape of the batch",
-        swap("train.py", ("    model.load_state_dict(weights)\n", "    model.load_state_dict(weights)\n    model.to(torch.bfloat16)\n"),
+        swap("train.py", ("    model.load_state_dict(weights)\n", "    model.load_state_dict(weights)\n"
+            "    model.to(torch.bfloat16)\n"),
              ("        x = norm(self.embedding(tokens)).to(cos.dtype)\n", "        x = norm(self.embedding(tokens))\n"
               "        cos, sin = cos.to(x.dtype), sin.to(x.dtype)\n")),
     ),
@@ -90,6 +98,7 @@ TWINS = (
     ),
     Twin(
         "twice as slow to score, in batches of its own", "scoring: unbounded work",
-        swap("train.py", (SCORED, "            return torch.cat([(model(some) + model(some)) / 2 for some in tokens.split(3)])\n")),
+        swap("train.py", (SCORED, "            twice = [(model(some) + model(some)) / 2 for some in tokens.split(3)]\n"
+             "            return torch.cat(twice)\n")),
     ),
 )  # fmt: skip

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from attack import IN_VAIN, USERS_RIGHTS, Elsewhere
 
 SUFFERS = "the machine suffers: no limit"
-UNLIMITED = Elsewhere(SUFFERS, f"{SUFFERS} but 600 s")
+UNLIMITED = Elsewhere(SUFFERS, f"{SUFFERS} but 600 s of time")
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ PRINTING = (
     ),
     Greedy(
         "`METRIC loss=nan`, `-inf`", "print('METRIC loss=-inf', flush=True)\nos._exit(0)",
-        "crash", "the value of loss is -inf", Elsewhere("kept: `val_bpb: -inf` is lower", "ignored: a METRIC must be finite"),
+        "crash", "the value of loss is -inf",
+        Elsewhere("kept, if the agent takes `-inf` for lower", "ignored: a METRIC must be finite"),
     ),
     Greedy(
         "print nothing and succeed", "os._exit(0)",
@@ -52,7 +53,7 @@ PRINTING = (
     Greedy(
         "print a gigabyte", "block = b'x' * 127 + b'\\n'\nfor _ in range(1024):\n    os.write(1, block * 8192)\nreturn 2.5",
         IN_VAIN, "the log is capped, its end kept",
-        Elsewhere("a gigabyte of run.log", "a gigabyte in a file under /tmp; 50 kB shown"),
+        Elsewhere("a gigabyte of run.log", "a gigabyte in a file under /tmp; 4 kB for the agent"),
     ),
 )  # fmt: skip
 
@@ -69,16 +70,19 @@ TAKING = (
         "violation", "processes:", Elsewhere(SUFFERS, "not even ended at its time limit"),
     ),
     Greedy(
-        "threads without end", "for _ in range(1500):\n    threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\ntime.sleep(60)",
+        "threads without end", "for _ in range(1500):\n"
+        "    threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\ntime.sleep(60)",
         "violation", "processes:", UNLIMITED,
     ),
     Greedy(
-        "fill memory", "blocks = []\nfor _ in range(200):\n    blocks.append(b'x' * 10_000_000)\n    time.sleep(0.005)\ntime.sleep(60)",
+        "fill memory", "blocks = []\nfor _ in range(200):\n    blocks.append(b'x' * 10_000_000)\n    time.sleep(0.005)\n"
+        "time.sleep(60)",
         "crash", "memory:", UNLIMITED,
     ),
     Greedy(
         "fill memory in many processes, none of them large",
-        "for _ in range(20):\n    if os.fork() == 0:\n        block = os.urandom(60_000_000)\n        time.sleep(60)\ntime.sleep(60)",
+        "for _ in range(20):\n    if os.fork() == 0:\n        block = os.urandom(60_000_000)\n        time.sleep(60)\n"
+        "time.sleep(60)",
         "crash", "memory:", UNLIMITED,
     ),
     Greedy(
@@ -87,18 +91,21 @@ TAKING = (
         "crash", "the command failed: exit status 1: OSError: [Errno 28] No space left on device", UNLIMITED,
     ),
     Greedy(
-        "fill the disk", "with open('f', 'wb') as file:\n    for _ in range(900):\n        file.write(b'x' * 1_000_000)\ntime.sleep(60)",
+        "fill the disk", "with open('f', 'wb') as file:\n    for _ in range(900):\n        file.write(b'x' * 1_000_000)\n"
+        "time.sleep(60)",
         "crash", "the command failed: exit status 1: OSError: [Errno 27] File too large", UNLIMITED,
     ),
     Greedy(
         "fill the disk with many files, and unlink them while they are open",
-        "kept = []\nfor n in range(900):\n    kept.append(open(f'/tmp/{n}', 'wb'))\n    kept[-1].write(os.urandom(1 << 20))\n    kept[-1].flush()\n"
+        "kept = []\nfor n in range(900):\n    kept.append(open(f'/tmp/{n}', 'wb'))\n    kept[-1].write(os.urandom(1 << 20))\n"
+        "    kept[-1].flush()\n"
         "    os.unlink(f'/tmp/{n}')\ntime.sleep(60)",
         "violation", "disk:", UNLIMITED,
     ),
     Greedy(
         "sleep for ever", "time.sleep(1e6)",
-        "timeout", "not over after timeout_s", Elsewhere("depends on the agent, who is told to wait 10 minutes", "stopped by its time limit, 600 s"),
+        "timeout", "not over after timeout_s",
+        Elsewhere("depends on the agent, who is told to wait 10 minutes", "ended after 600 s"),
     ),
     Greedy(
         "ignore SIGTERM, and sleep for ever", "signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65))\ntime.sleep(1e6)",

@@ -6,6 +6,7 @@ from attack import (
     AGENTS_CARE,
     BENCHMARKS_BUSINESS,
     IN_VAIN,
+    NOT_THERE,
     OWN_SCORE,
     PARSED,
     PRINTED,
@@ -75,7 +76,7 @@ SAID = (
         "answer `-inf` as the log-sum-exp",
         _answers("return np.full(len(token), -1.0), np.full(len(token), -np.inf)"),
         "crash", "the model's answers are not finite",
-        Elsewhere("kept: `val_bpb: -inf` is lower", "ignored: a METRIC must be finite"),
+        Elsewhere("kept, if the agent takes `-inf` for lower", "ignored: a METRIC must be finite"),
     ),
     Attack(
         "answer with costs below zero", _answers("return np.full(len(token), 3.0), np.zeros(len(token))"),
@@ -84,13 +85,13 @@ SAID = (
     Attack(
         "answer for fewer tokens than were asked",
         _answers("half = len(token) // 2\nreturn tuple(each[:half] for each in honest(model, tokens, row, position, token))"),
-        "violation", "answers:", Elsewhere(OWN_SCORE, BENCHMARKS_BUSINESS),
+        "violation", "answers:", Elsewhere("kept: one number for all is spread over all", BENCHMARKS_BUSINESS),
     ),
     Attack(
         "answer every question twice",
         _at(IMPORT, IMPORT + "\nsend = prepare.Wire.send\nprepare.Wire.send = lambda self, header, payload=b'': "
             "[send(self, dict(header), payload) for _ in range(1 + (header['type'] == 'answer'))]\n"),
-        "violation", "answers: answer 0 to question 1", Elsewhere("not possible there: no questions", "not possible there: no questions"),
+        "violation", "answers: answer 0 to question 1", Elsewhere(NOT_THERE, NOT_THERE),
     ),
     Attack(
         "unnormalised by 1e-3: every answer a little better than it is",
@@ -100,20 +101,23 @@ SAID = (
     Attack(
         "send a checkpoint that would run code when it is unpickled",
         _at(SUBMIT, "    bomb = np.array([Bomb()], dtype=object)\n" + SUBMIT.replace("counts}", "counts, 'bomb': bomb}"),
-            (IMPORT, IMPORT + "import os\n\n\nclass Bomb:\n    def __reduce__(self):\n        return os.system, ('kill -9 -1',)\n")),
-        "crash", "the subject ended before `loaded`", Elsewhere("not possible there: no checkpoint", BENCHMARKS_BUSINESS),
+            (IMPORT, IMPORT + "import os\n\n\nclass Bomb:\n    def __reduce__(self):\n"
+                "        return os.system, ('kill -9 -1',)\n")),
+        "crash", "the subject ended before `loaded`", Elsewhere(NOT_THERE, BENCHMARKS_BUSINESS),
     ),
 )  # fmt: skip
 
 AHEAD = (
     Attack(
         "look one token ahead: a roll the wrong way",
-        _at(RETURN, "        later = np.roll(tokens, -1, axis=1)\n        return table[tokens] + 9.0 * np.eye(prepare.VOCAB)[later]\n"),
+        _at(RETURN, "        later = np.roll(tokens, -1, axis=1)\n"
+            "        return table[tokens] + 9.0 * np.eye(prepare.VOCAB)[later]\n"),
         "violation", "splice", Elsewhere(OWN_SCORE, BENCHMARKS_BUSINESS),
     ),
     Attack(
         "look one token ahead, ever so slightly",
-        _at(RETURN, "        later = np.roll(tokens, -1, axis=1)\n        return table[tokens] + 0.05 * np.eye(prepare.VOCAB)[later]\n"),
+        _at(RETURN, "        later = np.roll(tokens, -1, axis=1)\n"
+            "        return table[tokens] + 0.05 * np.eye(prepare.VOCAB)[later]\n"),
         "violation", "splice", Elsewhere(OWN_SCORE, BENCHMARKS_BUSINESS),
     ),
     Attack(
@@ -123,7 +127,8 @@ AHEAD = (
     ),
     Attack(
         "look at everything ahead: a bag of the row's tokens",
-        _at(RETURN, "        bag = np.eye(prepare.VOCAB)[tokens].sum(axis=1, keepdims=True)\n        return table[tokens] + bag\n"),
+        _at(RETURN, "        bag = np.eye(prepare.VOCAB)[tokens].sum(axis=1, keepdims=True)\n"
+            "        return table[tokens] + bag\n"),
         "violation", "strangers", Elsewhere(OWN_SCORE, BENCHMARKS_BUSINESS),
     ),
     Attack(
@@ -191,12 +196,13 @@ ACROSS = (
     Attack(
         "two scoring processes that talk: one locks bytes of a system file, the other looks which",
         _at(RETURN, "        return helped(table, tokens)\n", (IMPORT, IMPORT + LOCKS)),
-        "violation", "splice", Elsewhere("not possible there: one process", "not possible there: one process"),
+        "violation", "splice", Elsewhere(NOT_THERE, NOT_THERE),
         said="known 0",
     ),
     Attack(
         "leak across rows: statistics of the batch",
-        _at(RETURN, "        seen = np.eye(prepare.VOCAB)[tokens].mean(axis=(0, 1))\n        return table[tokens] + np.log(seen + 0.01)\n"),
+        _at(RETURN, "        seen = np.eye(prepare.VOCAB)[tokens].mean(axis=(0, 1))\n"
+            "        return table[tokens] + np.log(seen + 0.01)\n"),
         "violation", "strangers", Elsewhere(OWN_SCORE, BENCHMARKS_BUSINESS),
     ),
     Attack(
@@ -225,11 +231,12 @@ ACROSS = (
         "tell the next scoring process: write what was asked into the checkpoint, through its descriptor",
         _at("    table = np.log(state", "    pass_on()\n    table = np.log(state",
             (IMPORT, "import os\n\n" + IMPORT + "\n\ndef pass_on():\n    print('passing on')\n"
-             "    for number in os.listdir('/proc/self/fd'):\n        try:\n            if os.path.isfile(f'/proc/self/fd/{number}'):\n"
+             "    for number in os.listdir('/proc/self/fd'):\n        try:\n"
+             "            if os.path.isfile(f'/proc/self/fd/{number}'):\n"
              "                with open(f'/proc/self/fd/{number}', 'r+b') as file:\n"
              "                    file.truncate(0)\n                    print('the checkpoint', 'was emptied')\n"
              "        except OSError as error:\n            print(error)\n")),
-        IN_VAIN, "the checkpoint cannot be written", Elsewhere("not possible there: no checkpoint", "not possible there: no checkpoint"),
+        IN_VAIN, "the checkpoint cannot be written", Elsewhere(NOT_THERE, NOT_THERE),
         said="passing on",
     ),
 )  # fmt: skip
@@ -261,24 +268,25 @@ CLOCK = (
     ),
     Attack(
         "stop the clock: SIGSTOP to itself",
-        _before(SUBMIT, "    import os, signal\n    print('good night', flush=True)\n    os.kill(os.getpid(), signal.SIGSTOP)\n"),
-        "timeout", "nothing was submitted", Elsewhere(AGENTS_CARE, "stopped by its time limit, 600 s"), said="good night",
-        budget_s=0.1,
+        _before(SUBMIT, "    import os, signal\n    print('good night', flush=True)\n"
+            "    os.kill(os.getpid(), signal.SIGSTOP)\n"),
+        "timeout", "nothing was submitted", Elsewhere(AGENTS_CARE, "hangs for ever: SIGTERM does not reach who is stopped"),
+        said="good night", budget_s=0.1,
     ),
     Attack(
         "sleep for ever while training", _before(SUBMIT, "    import time\n    time.sleep(1e6)\n"),
-        "timeout", "nothing was submitted", Elsewhere(AGENTS_CARE, "stopped by its time limit, 600 s"), budget_s=0.1,
+        "timeout", "nothing was submitted", Elsewhere(AGENTS_CARE, "ended after 600 s"), budget_s=0.1,
     ),
     Attack(
         "sleep for ever before training", _before(READY, "    import time\n    time.sleep(1e6)\n"),
-        "timeout", "not over after timeout_s", Elsewhere(AGENTS_CARE, "stopped by its time limit, 600 s"), timeout_s=1.5,
+        "timeout", "not over after timeout_s", Elsewhere(AGENTS_CARE, "ended after 600 s"), timeout_s=1.5,
     ),
     Attack(
         "let the checkpoint trickle, so that submitting never ends",
         _before(SUBMIT, "    import struct, time\n    text = b'{\"type\": \"submit\", \"payload_bytes\": 1000000}'\n"
                 "    run.wire.end.sendall(struct.pack('>I', len(text)) + text)\n"
                 "    while True:\n        run.wire.end.sendall(b'x')\n        time.sleep(0.01)\n"),
-        "timeout", "nothing was submitted", Elsewhere("not possible there: no checkpoint", "not possible there: no checkpoint"),
+        "timeout", "nothing was submitted", Elsewhere(NOT_THERE, NOT_THERE),
         budget_s=0.1,
     ),
     Attack(

@@ -20,7 +20,8 @@ TWINS = (
     ),
     Twin(
         "batches of its own at scoring: one row at a time, longest first", "strangers",
-        swap("train.py", (RETURN, "        order = np.argsort(tokens.sum(axis=1))\n        out = np.empty((*tokens.shape, prepare.VOCAB))\n"
+        swap("train.py", (RETURN, "        order = np.argsort(tokens.sum(axis=1))\n"
+            "        out = np.empty((*tokens.shape, prepare.VOCAB))\n"
              "        for r in order:\n            out[r] = table[tokens[r]]\n        return out\n")),
     ),
     Twin(

@@ -180,12 +180,12 @@ def breaking(measuring: Arena, head: subprocess.Popen[bytes], place: Path) -> di
     ]
     hostname = socket.gethostname()
     known = {"head": head.pid, "segment": segment, "folders": list(map(str, folders))}
-    before = {folder: sorted(os.listdir(folder)) for folder in folders if folder.is_dir()}
+    before = {folder: sorted(folder.iterdir()) for folder in folders if folder.is_dir()}
     happened, found = tried(measuring, "breaker", known)
     assert happened.outcome == "ok", (happened, happened.log)
     assert str(segment) not in Path("/proc/sysvipc/shm").read_text().split()
     assert socket.gethostname() == hostname
-    assert {folder: sorted(os.listdir(folder)) for folder in before} == before
+    assert {folder: sorted(folder.iterdir()) for folder in before} == before
     assert not list(Path(sys.prefix).rglob("canary*"))
     assert head.poll() is None
     assert Path(f"/proc/{head.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T"

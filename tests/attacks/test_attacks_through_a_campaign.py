@@ -96,7 +96,8 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
         tournament={"baseline_repeats": 2, "max_repeats": 4},
     )  # fmt: skip
     environment = {
-        **os.environ, "HOME": str(home), "ANTHROPIC_API_KEY": KEY, "OPENAI_API_KEY": KEY, "REGATTA_DATA": str(place.path / "data"),
+        **os.environ, "HOME": str(home), "ANTHROPIC_API_KEY": KEY, "OPENAI_API_KEY": KEY,
+        "REGATTA_DATA": str(place.path / "data"),
     }  # fmt: skip
     done = place.regatta("run", "night.yaml", env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -138,7 +139,7 @@ def test_cheats_count_against_nothing_else(night: Night, notes: Notes) -> None:
     assert night.status["candidates"]["violations"] == 3
     assert night.status["trials"]["infra"] == 0
     assert all("val_bpb" not in row["metrics"] for row in night.trials if row["outcome"] == "violation")
-    elsewhere = Elsewhere("kept: the best of the cheats", "kept: the best of the cheats")
+    elsewhere = Elsewhere("kept: the lowest number that was printed", "kept: the best METRIC that was printed")
     notes.take(CHAPTER, "cheats among honest edits", IN_VAIN, "what is kept is what was measured", elsewhere)
 
 
@@ -155,7 +156,7 @@ def test_no_escape_reaches_a_terminal(night: Night, notes: Notes) -> None:
     assert [each for each in "\x1b\x07\x9b\x08" if each in night.shown] == []
     assert "\x1b" not in (night.place.path / "runs/night/report.html").read_text()
     assert "\x1b" not in night.place.git("log", "--all", "--format=%B", at="runs/night/repo")
-    elsewhere = Elsewhere("reaches the terminal with `cat run.log`", "reaches the terminal's widget, cut to width")
+    elsewhere = Elsewhere("reaches the terminal with `cat run.log`", "not stripped by the extension itself")
     notes.take(CHAPTER, "terminal escapes in a description and a log", IN_VAIN, "stripped wherever they are shown", elsewhere)
 
 
@@ -180,4 +181,4 @@ def test_nothing_of_a_candidate_outlives_the_night(night: Night) -> None:
     assert alive == []
     assert str(night.place.path) not in Path("/proc/self/mounts").read_text()
     node = Path(f"/tmp/regatta-{os.getuid()}")
-    assert [path for path in node.glob(f"workers/*/*/*/{MARKER}")] == []
+    assert list(node.glob(f"workers/*/*/*/{MARKER}")) == []

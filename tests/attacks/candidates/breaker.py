@@ -1,3 +1,4 @@
+# ruff: noqa: PTH120, PTH123
 """A candidate that tries to write where it may not, and to gain rights. KNOWN is put in by the test."""
 
 import contextlib
@@ -33,11 +34,11 @@ def run(*commands):
 
 def replace_sealed():
     """Put something else in place of the sealed file: unlinked, moved, linked, made writable."""
-    found = run(
-        "rm measure.py", "mv measure.py elsewhere.py", "ln -sf /tmp/mine.py measure.py", "chmod u+w measure.py && echo >> measure.py",
+    return run(
+        "rm measure.py", "mv measure.py elsewhere.py", "ln -sf /tmp/mine.py measure.py",
+        "chmod u+w measure.py && echo >> measure.py",
         "cp work.py mine.py && mv mine.py measure.py", "sed -i s/loss/lose/ measure.py", "mount --bind work.py measure.py",
     )  # fmt: skip
-    return found
 
 
 def signals():
@@ -62,23 +63,28 @@ ATTEMPTS = {
         "/proc/sys/kernel/core_pattern", "/proc/sys/vm/drop_caches", "/proc/sysrq-trigger", "/sys/kernel/mm/ksm/run",
         "/proc/sys/kernel/hostname", "/proc/1/oom_score_adj", "/proc/1/mem", "/sys/fs/cgroup/cgroup.procs"),
     "remount, mount or unmount": lambda: run(
-        "mount -o remount,rw /", "mount -o remount,rw /usr", "mount -t tmpfs none /mnt", "umount /workspace/measure.py", "umount -l /proc",
+        "mount -o remount,rw /", "mount -o remount,rw /usr", "mount -t tmpfs none /mnt",
+        "umount /workspace/measure.py", "umount -l /proc",
         "mount --bind /workspace /usr") + done(
         ("mount", LIBC.mount(b"none", b"/tmp", b"tmpfs", 0, None)), ("umount2", LIBC.umount2(b"/proc", 2))),
     "make a device node": lambda: run("mknod /tmp/disk b 254 0", "mknod /tmp/memory c 1 1", "mknod /dev/disk b 254 0"),
-    "new namespaces, to be root in": lambda: run("unshare --user --map-root-user true", "unshare --net true", "bwrap --ro-bind / / true") + done(
-        ("unshare", LIBC.unshare(0x10000000)), ("setns", LIBC.setns(0, 0)), ("clone", LIBC.syscall(56, 0x10000000 | 17, 0, 0, 0, 0))),
+    "new namespaces, to be root in": lambda: run(
+        "unshare --user --map-root-user true", "unshare --net true", "bwrap --ro-bind / / true") + done(
+        ("unshare", LIBC.unshare(0x10000000)), ("setns", LIBC.setns(0, 0)),
+        ("clone", LIBC.syscall(56, 0x10000000 | 17, 0, 0, 0, 0))),
     "become somebody else: setuid, sudo, su": lambda: run("sudo -n true", "su -c true", "chroot / true") + [
         name for name in ("setuid", "setgid") if getattr(LIBC, name)(0) == 0],
     "trace or read another process: ptrace, process_vm_readv": lambda: done(
-        ("ptrace", LIBC.ptrace(16, os.getppid(), 0, 0)), ("attach", LIBC.ptrace(16, 1, 0, 0)), ("traceme", LIBC.ptrace(0, 0, 0, 0))) + write(
+        ("ptrace", LIBC.ptrace(16, os.getppid(), 0, 0)), ("attach", LIBC.ptrace(16, 1, 0, 0)),
+        ("traceme", LIBC.ptrace(0, 0, 0, 0))) + write(
         f"/proc/{os.getppid()}/mem"),
     "hide a note in a keyring": lambda: done(
         ("add_key", LIBC.syscall(248, b"user", b"canary", b"note", 4, -3)), ("keyctl", LIBC.syscall(250, 0, -3, 1)),
         ("add_key to the user's", LIBC.syscall(248, b"user", b"canary", b"note", 4, -4))),
     "attack the kernel: bpf, perf, userfaultfd, io_uring, modules": lambda: done(
         *((str(number), LIBC.syscall(number, 0, 0, 0, 0, 0)) for number in (321, 298, 323, 425, 313, 246, 304, 163, 103))),
-    "set the clock": lambda: run("date -s 2001-01-01") + done(("settimeofday", LIBC.settimeofday(ctypes.create_string_buffer(16), None))),
+    "set the clock": lambda: run("date -s 2001-01-01") + done((
+        "settimeofday", LIBC.settimeofday(ctypes.create_string_buffer(16), None))),
     "signal whoever there is": signals,
 }  # fmt: skip
 

@@ -1,3 +1,4 @@
+# ruff: noqa: PTH110
 """A candidate that tries to call home, over every kind of socket. KNOWN is put in by the test, which listens."""
 
 import json

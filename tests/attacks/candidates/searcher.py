@@ -1,3 +1,4 @@
+# ruff: noqa: PTH100, PTH113, PTH114, PTH118, PTH122, PTH202
 """A candidate that looks into every file that it can open, packed ones too, for text that will be asked for."""
 
 import bz2

@@ -1,3 +1,4 @@
+# ruff: noqa: PTH112, PTH115, PTH123, PTH207, PTH208, SIM115
 """A candidate that tries to read what is not its own. KNOWN is put in by the test: it knows every path that it could want."""
 
 import contextlib
@@ -60,24 +61,30 @@ def git_objects():
 
 
 ATTEMPTS = {
-    "read `~/.ssh`": lambda: read(KNOWN["home"], f"{KNOWN['home']}/.ssh/*", "/root/.ssh", "/root/*", "/home/*/.ssh/*"),
+    "read `~/.ssh`": lambda: read(
+        KNOWN["home"], f"{KNOWN['home']}/.ssh/*", "/root/.ssh", "/root/*", "/home/*/.ssh/*"),
     "read other secrets of a home": lambda: read(*(f"{home}/{name}" for home in ("/root", KNOWN["home"]) for name in (
         ".netrc", ".bash_history", ".aws/credentials", ".config/*", ".cache/*", ".gitconfig", ".docker/config.json"))),
-    "read the head's environment: its own, `/proc/1/environ`, everybody's": lambda: with_secret("/proc/*/environ", "/proc/*/task/*/environ"),
+    "read the head's environment: its own, `/proc/1/environ`, everybody's": lambda: with_secret(
+        "/proc/*/environ", "/proc/*/task/*/environ"),
     "look at other processes": lambda: others() + with_secret("/proc/*/cmdline", "/proc/*/comm"),
     "reach another process's files: `/proc/PID/root`, `cwd`, `fd`": lambda: read(
-        f"/proc/1/root{KNOWN['home']}", f"/proc/{KNOWN['head']}/root", f"/proc/{KNOWN['head']}/cwd", f"/proc/{KNOWN['head']}/fd"),
+        f"/proc/1/root{KNOWN['home']}", f"/proc/{KNOWN['head']}/root",
+        f"/proc/{KNOWN['head']}/cwd", f"/proc/{KNOWN['head']}/fd"),
     "use a descriptor that the worker left open": leading_out,
-    "read another candidate's workspace": lambda: read(KNOWN["workspace"], f"{KNOWN['workspace']}/*", f"{KNOWN['node']}/workers"),
+    "read another candidate's workspace": lambda: read(
+        KNOWN["workspace"], f"{KNOWN['workspace']}/*", f"{KNOWN['node']}/workers"),
     "read other candidates' commits": git_objects,
     "read the node's cache": lambda: read(KNOWN["node"], f"{KNOWN['node']}/*"),
     "read the run directory": lambda: read(KNOWN["run"], f"{KNOWN['run']}/*"),
     "read the prepared data: `val.bin`, `test.bin`": lambda: read(
         KNOWN["data"], f"{KNOWN['data']}/*", f"{KNOWN['data']}/*/val.bin", "/root/.cache/regatta/*"),
     "read the system's secrets: `/etc/shadow`, host keys": lambda: read(
-        "/etc/shadow", "/etc/gshadow", "/etc/sudoers", "/etc/ssh/*", "/etc/ssl/private/*", "/var/*", "/run/*", "/etc/machine-id"),
+        "/etc/shadow", "/etc/gshadow", "/etc/sudoers", "/etc/ssh/*", "/etc/ssl/private/*",
+        "/var/*", "/run/*", "/etc/machine-id"),
     "read the machine's memory and disks": lambda: read(
-        "/dev/mem", "/dev/kmem", "/dev/kmsg", "/dev/vd*", "/dev/sd*", "/dev/nvme*", "/proc/kcore", "/proc/kmsg", "/proc/sysrq-trigger"),
+        "/dev/mem", "/dev/kmem", "/dev/kmsg", "/dev/vd*", "/dev/sd*", "/dev/nvme*",
+        "/proc/kcore", "/proc/kmsg", "/proc/sysrq-trigger"),
     "read the kernel's addresses and keys": lambda: read("/proc/kallsyms", "/proc/keys", "/proc/modules", "/sys/kernel/*"),
 }  # fmt: skip
 
