@@ -31,7 +31,7 @@ demo: setup
 	$(BIN)/regatta run configs/laptop.yaml --run-dir runs/demo
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup
 
 lint: setup
 	$(BIN)/ruff check .

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from arena import HERE, Arena
@@ -46,12 +47,12 @@ def measuring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
 
 
 @pytest.fixture(scope="session")
-def nanotrain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
+def nanotrain(tmp_path_factory: pytest.TempPathFactory, data_root: Path) -> Iterator[Arena]:
     """Real training on real text, a second at a time."""
     folder = tmp_path_factory.mktemp("nanotrain")
     subject = HERE.parents[1] / "nanotrain"
     files = {path.name: path.read_bytes() for path in subject.iterdir() if path.suffix in (".py", ".md")}
     plan = TrainPlan(1.0, corpus="embedded")
-    arena = Arena.open(folder, files, ("train.py",), plan, "val_bpb", data_root=folder / "data")
+    arena = Arena.open(folder, files, ("train.py",), plan, "val_bpb", data_root=data_root)
     yield arena
     arena.close()

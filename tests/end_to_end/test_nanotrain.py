@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 from place import Place
@@ -11,7 +12,7 @@ from orchestrator.target import shipped_subjects
 
 
 @pytest.fixture(scope="module")
-def night(tmp_path_factory: pytest.TempPathFactory) -> Place:
+def night(tmp_path_factory: pytest.TempPathFactory, data_root: Path) -> Place:
     place = Place(tmp_path_factory.mktemp("nanotrain"))
     subject = shipped_subjects()["nanotrain"]
     files = {path.name: path.read_text() for path in subject.iterdir() if path.suffix in (".py", ".md")}
@@ -25,7 +26,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Place:
         trial={"budget_s": 2.0, "timeout_s": 120.0, "gpus": 0},
         tournament={"baseline_repeats": 2, "max_repeats": 4},
     )
-    environment = {**os.environ, "REGATTA_DATA": str(place.path / "data")}
+    environment = {**os.environ, "REGATTA_DATA": str(data_root)}
     done = place.regatta("run", "night.yaml", env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
     return place
