@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 from attack import IN_VAIN, Attack, Twin
 
@@ -43,6 +44,8 @@ class Happened:
 class Arena:
     """One target, open to candidates."""
 
+    folders: ClassVar[list[Path]] = []  # of every arena that was opened
+
     repository: CampaignRepository
     admission: Admission
     base: str
@@ -66,6 +69,7 @@ class Arena:
         confined: bool = True,
     ) -> Arena:
         """A campaign on a repository with these files and symbolic links."""
+        cls.folders.append(folder)
         user = folder / "user"
         user.mkdir(parents=True)
         for name, content in files.items():
@@ -85,6 +89,7 @@ class Arena:
 
     def close(self) -> None:
         self.repository.close()
+        self.machine.lender.close()
         self.machine.repository.close()
 
     def admit(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import trust_table
+from arena import Arena
 from trust_table import Notes
 
 
@@ -24,8 +25,10 @@ def test_nothing_of_a_candidate_is_left(tmp_path_factory: pytest.TempPathFactory
     base = str(tmp_path_factory.getbasetemp())
     assert base not in Path("/proc/self/mounts").read_text()
     assert [found for process in Path("/proc").glob("[0-9]*") if (found := _of_a_candidate(process, base))] == []
-    assert list(Path(base).glob("*/node/workers/*/trial-*")) == []
-    assert list(Path(base).glob("*/node/repository.git/worktrees/*")) == []
+    assert Arena.folders
+    for node in (folder / "node" for folder in Arena.folders):
+        assert list(node.glob("workers/*/trial-*")) == []
+        assert list(node.glob("repository.git/worktrees/*")) == []
 
 
 def _of_a_candidate(process: Path, base: str) -> str:
