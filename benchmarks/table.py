@@ -48,10 +48,34 @@ def _kills(found: Found) -> list[tuple[str, str, str]]:
     ]
 
 
+def _sandbox(found: Found) -> list[tuple[str, str, str]]:
+    added = found["sandbox_adds_to_a_process_ms"]
+    return [("the sandbox adds to the start of a trial's process", "median ≤ 60 ms", f"{added['median']:.0f} ms")]
+
+
+def _audits(found: Found) -> list[tuple[str, str, str]]:
+    usual, promotion = found["audited_wall_s_median"], found["promotion_wall_s_median"]
+    both = "on a short text, on one five times as long"
+    return [
+        (
+            f"audits add to the scoring of a trial ({both})",
+            "≤ 15 %",
+            f"{usual['short_over_plain']:.0%}, {usual['long_over_plain']:.0%}",
+        ),
+        (
+            "the same where the champion may move, with four times as many decoys",
+            "",
+            f"{promotion['short_over_plain']:.0%}, {promotion['long_over_plain']:.0%}",
+        ),
+    ]
+
+
 ROWS: dict[str, Callable[[Found], list[tuple[str, str, str]]]] = {
     "trial_gap": _gap,
     "journal": _journal,
     "kill_resume": _kills,
+    "sandbox": _sandbox,
+    "audits": _audits,
 }
 
 
