@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from orchestrator.config_text import ConfigError as ConfigError
-from orchestrator.config_text import Dumper, Places, override_one, problems, read_yaml, shown
+from orchestrator.config_text import Dumper, Places, override_one, problems, read_text, read_yaml, shown
 
 # ------------------------------------------------------------------------------------------------ the keys
 
@@ -247,16 +247,7 @@ _DEFAULTED = frozenset({"trial", "tournament", "limits", "prices", "cluster", "m
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     """The config in the file at `path`, with `overrides` (`key.path=value`, value in YAML) on top. Raises `ConfigError`."""
-    try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
-    except IsADirectoryError:
-        raise ConfigError([f"{path}: is a folder; give a YAML file"]) from None
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise ConfigError([f"{path}:{line}: not UTF-8 text (byte {error.start}: {error.reason})"]) from None
-    except (OSError, ValueError) as error:
-        raise ConfigError([f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}"]) from None
-    return parse_config(text, str(path), overrides)
+    return parse_config(read_text(path), str(path), overrides)
 
 
 def parse_config(text: str, source: str, overrides: Sequence[str] = ()) -> Config:

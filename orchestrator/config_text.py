@@ -9,6 +9,7 @@ import difflib
 import re
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -62,6 +63,19 @@ class Dumper(yaml.SafeDumper):
 for _tag, (_pattern, _first) in _SCALARS.items():
     _Loader.add_implicit_resolver(_tag, _pattern, _first)
     Dumper.add_implicit_resolver(_tag, _pattern, _first)
+
+
+def read_text(path: str | Path) -> str:
+    """The text of a file that a person wrote. Raises `ConfigError`."""
+    try:
+        return Path(path).read_bytes().decode("utf-8-sig")
+    except IsADirectoryError:
+        raise ConfigError([f"{path}: is a folder; give a YAML file"]) from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise ConfigError([f"{path}:{line}: not UTF-8 text (byte {error.start}: {error.reason})"]) from None
+    except (OSError, ValueError) as error:
+        raise ConfigError([f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}"]) from None
 
 
 def read_yaml(text: str, source: str) -> tuple[yaml.Node | None, Any]:
