@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import math
 import os
 import sys
 import traceback
@@ -18,6 +19,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from orchestrator.run_directory import RunDirectory
     from orchestrator.views.loading import Record
+
+
+POLICY_NAMES = ("auto", "solo", "greedy", "two-sigma", "three-seeds", "best-of-wave")  # here: their module is slow to import
 
 
 class UsageError(Exception):
@@ -221,6 +225,24 @@ def _doctor(_given: argparse.Namespace) -> int:
     return 1 if fails else 0
 
 
+def _simulate(given: argparse.Namespace) -> int:
+    import json
+
+    from orchestrator.config import load_config
+    from orchestrator.simulator.forecast import forecast, limited_to
+    from orchestrator.simulator.landscape import load_landscape
+    from orchestrator.simulator.telling import forecast_text
+
+    config = limited_to(load_config(given.config), given.trials, given.hours)
+    landscape = load_landscape(given.landscape)
+    if given.gpus is not None:
+        landscape = landscape.with_gpus(given.gpus)
+    seed = config.seed if given.seed is None else given.seed
+    found = forecast(config, landscape, policy=given.policy, repeats=given.repeats, seed=seed)
+    print(json.dumps(found.as_json(), indent=1) if given.json else forecast_text(found, config, landscape, seed))
+    return 0
+
+
 def _load(path: Path) -> Record:
     from orchestrator.run_directory import RunDirectory
     from orchestrator.views.loading import load
@@ -282,12 +304,44 @@ def _parser() -> argparse.ArgumentParser:
     form.add_argument("--edits", metavar="FILE", type=Path, help="a JSON list of edits, as in a replay file")
     propose.add_argument("--description", required=True, help="one line: what should become better, and why")
     run_argument(verb("stop", _stop, "stop a run in order, as Ctrl-C in its terminal"))
+    simulate = verb("simulate", _simulate, "what a campaign would bring, on made-up nights, before it is paid for")
+    simulate.add_argument("config", metavar="CONFIG", help="a YAML file, such as configs/overnight.yaml")
+    simulate.add_argument("--landscape", metavar="FILE", required=True, help="such as configs/landscape.yaml")
+    simulate.add_argument("--gpus", metavar="N", type=_whole(1, 100_000), help="in place of the landscape's")
+    simulate.add_argument("--hours", metavar="H", type=_hours, help="with --trials, in place of the config's limits")
+    simulate.add_argument("--trials", metavar="N", type=_whole(1), help="with --hours, in place of the config's limits")
+    simulate.add_argument("--repeats", metavar="R", type=_whole(1), default=20, help="how many nights; default 20")
+    simulate.add_argument("--policy", choices=POLICY_NAMES, help="default: what the config says")
+    simulate.add_argument("--seed", metavar="S", type=_whole(0), help="default: the config's")
+    simulate.add_argument("--json", action="store_true", help="for programs")
     prepare = verb("prepare", _prepare, "make the data and tokeniser of a train target, once")
     prepare.add_argument("target", metavar="TARGET", nargs="?", default="nanotrain", help="default: nanotrain")
     prepare.add_argument("--corpus", help="which corpus; default: the subject's own")
     prepare.add_argument("--data-root", metavar="DIR", help="default: $REGATTA_DATA or ~/.cache/regatta")
     verb("doctor", _doctor, "what this machine has and lacks, with the command that mends it")
     return parser
+
+
+def _whole(least: int, most: int | None = None) -> Callable[[str], int]:
+    """A whole number in these bounds, as an argument."""
+
+    def number(text: str) -> int:
+        if not text.isdecimal() or int(text) < least or (most is not None and int(text) > most):
+            upper = "" if most is None else f" and at most {most}"
+            raise argparse.ArgumentTypeError(f"given {text}; a whole number, at least {least}{upper}")
+        return int(text)
+
+    return number
+
+
+def _hours(text: str) -> float:
+    try:
+        hours = float(text)
+    except ValueError:
+        hours = math.nan
+    if not 0 < hours < math.inf:
+        raise argparse.ArgumentTypeError(f"given {text}; a number above 0")
+    return hours
 
 
 def _version() -> str:
