@@ -13,7 +13,6 @@ import json
 import os
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import time
 from dataclasses import replace
@@ -21,13 +20,12 @@ from pathlib import Path
 
 from record import command_target, quantiles, write
 
-from workers import held_out, sandbox
 from workers.output import CappedLog
 from workers.process import Command, ContainedProcess
-from workers.run import run_trial, this_machine
+from workers.run import run_trial, this_machine, veil_over_copies
 from workers.sandbox import Confinement
 from workers.trial import CommandPlan, Outcome, TrialSpec
-from workers.veil import Veil, veil_over
+from workers.veil import Veil
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -56,9 +54,7 @@ def _veil(folder: Path) -> Veil:
         [sys.executable, "prepare.py"], cwd=ROOT / "nanotrain", check=True, capture_output=True, text=True
     )
     meta = json.loads((Path(json.loads(prepared.stdout.splitlines()[-1])["data_dir"]) / "meta.json").read_text())
-    roots = sandbox.visible_roots()
-    paths = held_out.copies(meta, roots, folder / "held-out.json")
-    return veil_over(paths, (*roots, Path(sysconfig.get_path("stdlib")).resolve()), folder / "veils")
+    return veil_over_copies(meta, folder)
 
 
 def _starts(folder: Path, veil: Veil, rounds: int) -> dict[str, list[float]]:

@@ -203,6 +203,7 @@ def _prepare(given: argparse.Namespace) -> int:
     import subprocess
 
     from orchestrator.target import resolve_target
+    from workers.run import hide_held_out
 
     target = resolve_target(given.target, Path.cwd(), must_be_clean=False)
     script = target.path / "prepare.py"
@@ -210,7 +211,11 @@ def _prepare(given: argparse.Namespace) -> int:
         raise UsageError(f"{given.target}: has no prepare.py; nothing has to be prepared")
     options = {"--corpus": given.corpus, "--data-root": given.data_root}
     words = [word for flag, value in options.items() if value is not None for word in (flag, value)]
-    return subprocess.run([sys.executable, str(script), *words], cwd=target.path, check=False).returncode
+    done = subprocess.run([sys.executable, str(script), *words], cwd=target.path, check=False, stdout=subprocess.PIPE)
+    if done.returncode == 0:
+        hide_held_out(done.stdout.decode(), lambda text: print(text, file=sys.stderr, flush=True))
+    sys.stdout.write(done.stdout.decode())
+    return done.returncode
 
 
 def _doctor(_given: argparse.Namespace) -> int:

@@ -7,13 +7,15 @@ node does not have, for the caller to send them. All that it makes is gone when 
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sysconfig
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import gettempdir
+from typing import Any
 
 from workers import held_out, sandbox
 from workers.fingerprint import fingerprint
@@ -132,10 +134,29 @@ def _veil(session: Session) -> Veil:
         return Veil()
     data = subject_data(session, spec.plan.corpus)
     if data.sha256 not in _veils:
-        roots, folder = sandbox.visible_roots(), machine.data_root
-        paths = held_out.copies(data.meta, roots, folder / "held-out.json")
-        _veils[data.sha256] = veil_over(paths, (*roots, Path(sysconfig.get_path("stdlib")).resolve()), folder / "veils")
+        _veils[data.sha256] = veil_over_copies(data.meta, machine.data_root)
     return _veils[data.sha256]
+
+
+def hide_held_out(answer: str, say: Callable[[str], None]) -> None:
+    """Ahead of the first trial: find what must be hidden of the data that a prepare.py's `answer` (its output) names. Where
+    that answer is none, nothing is done: a trial will say so."""
+    try:
+        folder = Path(json.loads(answer.splitlines()[-1])["data_dir"])
+        meta = json.loads((folder / "meta.json").read_text())
+    except (ValueError, LookupError, TypeError, OSError):
+        return
+    if "held_out" in meta and sandbox.lacks() is None:
+        say("looking for copies of the held-out text on this machine, to hide them from candidates")
+        veil_over_copies(meta, folder.parent)
+
+
+def veil_over_copies(meta: Mapping[str, Any], data_root: Path) -> Veil:
+    """Over every copy on this machine of the held-out text of the data that `meta` describes. The first search takes seconds;
+    what it finds is kept in `data_root`. Raises HeldOutError."""
+    roots = sandbox.visible_roots()
+    paths = held_out.copies(meta, roots, data_root / "held-out.json")
+    return veil_over(paths, (*roots, Path(sysconfig.get_path("stdlib")).resolve()), data_root / "veils")
 
 
 def _run(session: Session) -> None:
