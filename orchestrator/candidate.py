@@ -73,6 +73,7 @@ class Candidate:
     decided_at: float | None = None
     trials: list[str] = field(default_factory=list)  # every one that held it
     race_since: int = 0  # where in `trials` its present race begins
+    raced: int = 0  # trials of its present race that count or are running
     history: list[str] = field(default_factory=list)
 
     @property

@@ -67,6 +67,8 @@ class Ledger:
         self.race_wins: list[ev.Evidence] = []
         self.trials: dict[str, Trial] = {}
         self.open_trials: dict[str, Trial] = {}
+        self.adrift: dict[str, Trial] = {}  # those of the open trials whose head died
+        self.running_of: dict[str, int] = {}  # how many open trials a commit has
         self.trials_of: dict[str, list[Trial]] = {}  # by commit
         self.raced_on: dict[str, int] = {}  # candidates that raced against a commit
         self.outcomes: dict[Outcome, int] = dict.fromkeys(Outcome, 0)
@@ -80,6 +82,9 @@ class Ledger:
         self.open_stack: Stack | None = None
         self.stack_limit: int | None = None  # bisection: how many winners the next stack may hold
         self.workers: dict[str, ev.WorkerChanged] = {}
+        # Until something happens that may change them: who is there and idle or in a trial, and `free_workers`.
+        self._usable: list[str] | None = None
+        self._free: list[str] | None = None
         self.exhausted: set[str] = set()  # proposers that have nothing more to give
         self.proposals_by: dict[str, int] = {}
         self.syntax_seen: dict[str, dict[str, str]] = {}  # base commit -> fingerprint of the change -> candidate
@@ -116,9 +121,14 @@ class Ledger:
     def free_workers(self) -> list[str]:
         """Workers that can take a trial. One that its machine keeps failing rests while others work: it would take trial after
         trial for the fastest of them all."""
-        busy, usable = self.busy(), [w for w, seen in self.workers.items() if seen.state is ev.WorkerState.IDLE]
-        sound = [w for w in usable if self.infra_by_worker.get(w, 0) < RESTS_AFTER]
-        return [w for w in sound or usable if w not in busy]
+        if self._usable is None:
+            self._usable = [w for w, seen in self.workers.items() if seen.state is ev.WorkerState.IDLE]
+        if self._free is None:
+            busy, usable = {trial.worker for trial in self.open_trials.values() if not trial.adrift}, self._usable
+            resting = {w for w, failures in self.infra_by_worker.items() if failures >= RESTS_AFTER}
+            sound = [w for w in usable if w not in resting] if resting else usable
+            self._free = [w for w in sound or usable if w not in busy]
+        return self._free
 
     # -- folding
 
@@ -137,6 +147,7 @@ class Ledger:
                 self.limit = event.reason
             case ev.WorkerChanged():
                 self.workers[event.worker] = event
+                self._usable = self._free = None
             case ev.ProposalsEnded():
                 self.exhausted.add(event.proposer)
             case ev.Proposed() | ev.Admitted() | ev.Rejected() | ev.Conflicted() | ev.CandidateDecided():
@@ -160,6 +171,8 @@ class Ledger:
         self.infra_by_worker.clear()
         for trial in self.open_trials.values():
             trial.adrift = True
+        self.adrift = dict(self.open_trials)
+        self._usable = self._free = None
 
     def _close_head(self, at: float) -> None:
         if self._head_since is not None:
@@ -198,7 +211,7 @@ class Ledger:
         if candidate.evidence is not None:
             self.race_wins.remove(candidate.evidence)
         candidate.evidence, candidate.reason = None, None
-        candidate.race_since = len(candidate.trials)
+        candidate.race_since, candidate.raced = len(candidate.trials), 0
 
     def _decide(self, candidate: Candidate, event: ev.CandidateDecided, at: float) -> None:
         if event.evidence is not None and candidate.state is CandidateState.RACING:
@@ -229,27 +242,37 @@ class Ledger:
         if isinstance(event, ev.TrialStarted):
             if event.trial in self.trials:
                 raise IllegalTransitionError(f"{event.trial} was started twice")
+            self._occupy(event.worker)
             trial = Trial(event, at, event.worker)
             self.trials[trial.id] = self.open_trials[trial.id] = trial
             self.trials_of.setdefault(event.commit, []).append(trial)
+            self.running_of[event.commit] = self.running_of.get(event.commit, 0) + 1
             for name in event.candidates:
                 candidate = self._candidate(name)
                 candidate.trials.append(trial.id)
+                candidate.raced += event.purpose is ev.Purpose.RACE
                 if candidate.state is CandidateState.WAITING:
                     self._move(candidate, CandidateState.RACING, f"{trial.id} started")
                     base = candidate.base or ""
                     self.raced_on[base] = self.raced_on.get(base, 0) + 1
             return
+        self._free = None
         open_trial = self.open_trials.get(event.trial)
         if open_trial is None:
             raise IllegalTransitionError(f"{event.trial} is not running: {type(event).__name__} cannot follow")
+        self.adrift.pop(event.trial, None)
         if isinstance(event, ev.TrialRestarted):
             open_trial.attempt, open_trial.worker, open_trial.adrift = event.attempt, event.worker, False
             open_trial.started_at = at
             return
         open_trial.ended = event
         del self.open_trials[event.trial]
+        self.running_of[open_trial.started.commit] -= 1
         self._count(open_trial, event)
+
+    def _occupy(self, worker: str) -> None:
+        if self._free is not None and worker in self._free:
+            self._free.remove(worker)
 
     def _count(self, trial: Trial, ended: ev.TrialEnded) -> None:
         self.outcomes[ended.outcome] += 1
@@ -257,6 +280,9 @@ class Ledger:
         self.gpu_seconds += ended.wall_s * trial.started.gpus
         if ended.energy_j is not None:
             self.energy_j = (self.energy_j or 0.0) + ended.energy_j
+        if ended.outcome in (Outcome.INFRA, Outcome.CANCELLED) and trial.started.purpose is ev.Purpose.RACE:
+            for candidate in map(self._candidate, trial.started.candidates):
+                candidate.raced -= trial.id in candidate.race_trials
         if ended.outcome is Outcome.INFRA:
             self.infra_in_a_row += 1
             self.infra_by_worker[trial.worker] = self.infra_by_worker.get(trial.worker, 0) + 1

@@ -55,7 +55,7 @@ class Tournament:
         return None
 
     def _hand_out_again(self) -> RestartTrial | None:
-        adrift = next((t for t in self.ledger.open_trials.values() if t.adrift), None)
+        adrift = next(iter(self.ledger.adrift.values()), None)
         free = self.ledger.free_workers()
         return RestartTrial(adrift.id, free[0]) if adrift is not None and free else None
 
@@ -106,7 +106,7 @@ class Tournament:
         ledger = self.ledger
         if ledger.limit is not None or ledger.exhausted >= set(self.settings.proposers):
             return None
-        waiting = sum(c.state is CandidateState.WAITING for c in ledger.pending.values())
+        waiting = ledger.states[CandidateState.WAITING]
         # One ahead for every worker, and one more: the next trial starts while its successor is being written.
         return Propose() if waiting < len(ledger.workers) + 1 else None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from orchestrator.events import CandidateDecided, Evidence, Purpose, Verdict
+from orchestrator.events import CandidateDecided, Evidence, Verdict
 from orchestrator.ledger import Candidate, Ledger, Trial
 from orchestrator.samples import Samples
 from orchestrator.tournament.constraints import broken_constraint
@@ -166,13 +166,6 @@ def own_fault(trials: Iterable[Trial]) -> tuple[Verdict, str] | None:
         if ended is not None and ended.outcome in (Outcome.CRASH, Outcome.TIMEOUT):
             return Verdict.CRASH, ended.reason or ended.outcome.value
     return None
-
-
-def racing_trials(ledger: Ledger, candidate: Candidate) -> int:
-    """Trials of this race that count or are running."""
-    wasted = (Outcome.INFRA, Outcome.CANCELLED)
-    race = (ledger.trials[name] for name in candidate.race_trials)
-    return sum(trial.started.purpose is Purpose.RACE and outcome_of(trial) not in wasted for trial in race)
 
 
 def outcome_of(trial: Trial) -> Outcome | None:

@@ -18,7 +18,7 @@ from orchestrator.ledger import Candidate, CandidateState, Ledger
 from orchestrator.tournament.decisions import Reapply, StartTrial
 from orchestrator.tournament.finals import final_cap
 from orchestrator.tournament.limits import at_target
-from orchestrator.tournament.race import outcome_of, racing_trials
+from orchestrator.tournament.race import outcome_of
 from orchestrator.tournament.settings import Settings
 from workers.trial import Outcome
 
@@ -87,7 +87,7 @@ def _further_sample(
 ) -> _Choice | None:
     def wants_one(candidate: Candidate) -> bool:
         running = _running(ledger, candidate.commit or "")
-        return running < at_once and racing_trials(ledger, candidate) < settings.max_repeats
+        return running < at_once and candidate.raced < settings.max_repeats
 
     best = min((c for c in racing if wants_one(c)), key=promise, default=None)
     return None if best is None or best.commit is None else (Purpose.RACE, best.commit, (best.id,), None)
@@ -97,7 +97,7 @@ def _repeat(ledger: Ledger, settings: Settings, racing: list[Candidate]) -> _Cho
     deepest: dict[str, int] = {}
     for candidate in racing:
         base = candidate.base or ledger.base
-        deepest[base] = max(deepest.get(base, 0), racing_trials(ledger, candidate))
+        deepest[base] = max(deepest.get(base, 0), candidate.raced)
     for base, depth in deepest.items():
         want = 2 if depth < 2 else max(depth, settings.baseline_repeats)
         # Many against one: the one deserves √k samples for each of theirs (Dunnett 1955).
@@ -121,7 +121,7 @@ def _counted(ledger: Ledger, commit: str) -> int:
 
 
 def _running(ledger: Ledger, commit: str) -> int:
-    return sum(trial.started.commit == commit for trial in ledger.open_trials.values())
+    return ledger.running_of.get(commit, 0)
 
 
 def _pick_worker(ledger: Ledger, free: list[str], commit: str) -> str | None:

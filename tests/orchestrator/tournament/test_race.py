@@ -8,7 +8,7 @@ from story import BASE, Story
 
 from orchestrator.events import CandidateDecided, Evidence, Verdict
 from orchestrator.tournament.evidence import EffectPrior
-from orchestrator.tournament.race import LearntPrior, judge_race, racing_trials
+from orchestrator.tournament.race import LearntPrior, judge_race
 from orchestrator.tournament.settings import Constraint, Settings
 from workers.trial import Outcome
 
@@ -78,7 +78,7 @@ def test_wasted_trials_do_not_use_up_the_repeats() -> None:
     for outcome in (Outcome.INFRA, Outcome.CANCELLED):
         story.end(story.start(commit, "c0001"), outcome=outcome)
     story.measure(commit, 1.0, names=("c0001",))
-    assert racing_trials(story.ledger, story.ledger.candidates["c0001"]) == 1
+    assert story.ledger.candidates["c0001"].raced == 1
 
 
 def test_a_clear_gain_wins_and_says_by_how_much() -> None:
