@@ -74,6 +74,8 @@ class Candidate:
     trials: list[str] = field(default_factory=list)  # every one that held it
     race_since: int = 0  # where in `trials` its present race begins
     raced: int = 0  # trials of its present race that count or are running
+    running: int = 0  # trials that hold it and have not ended
+    nth: int = 0  # in the order of arrival
     history: list[str] = field(default_factory=list)
 
     @property

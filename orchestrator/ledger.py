@@ -62,6 +62,8 @@ class Ledger:
         self.candidates: dict[str, Candidate] = {}
         self.states: dict[CandidateState, int] = dict.fromkeys(CandidateState, 0)  # how many candidates are in each
         self.pending: dict[str, Candidate] = {}  # those in PENDING, in order of arrival
+        self.racing: dict[str, Candidate] = {}  # those of the pending that race, in order of arrival
+        self.answered: dict[str, Candidate] = {}  # those of the racing of which no trial runs, or one ended by its own fault
         self.won: list[str] = []  # in the order they won, until kept or turned down
         self.decided_races: list[ev.Evidence] = []  # of every race that ended with a verdict on the numbers
         self.race_wins: list[ev.Evidence] = []
@@ -185,7 +187,7 @@ class Ledger:
         if isinstance(event, ev.Proposed):
             if event.candidate in self.candidates:
                 raise IllegalTransitionError(f"{event.candidate} was proposed twice")
-            candidate = Candidate(event, at)
+            candidate = Candidate(event, at, nth=len(self.candidates))
             self.candidates[candidate.id] = self.pending[candidate.id] = candidate
             self.states[candidate.state] += 1
             self.proposals_by[event.proposer] = self.proposals_by.get(event.proposer, 0) + 1
@@ -250,6 +252,8 @@ class Ledger:
             for name in event.candidates:
                 candidate = self._candidate(name)
                 candidate.trials.append(trial.id)
+                candidate.running += 1
+                self.answered.pop(name, None)
                 candidate.raced += event.purpose is ev.Purpose.RACE
                 if candidate.state is CandidateState.WAITING:
                     self._move(candidate, CandidateState.RACING, f"{trial.id} started")
@@ -268,6 +272,11 @@ class Ledger:
         open_trial.ended = event
         del self.open_trials[event.trial]
         self.running_of[open_trial.started.commit] -= 1
+        at_fault = event.outcome in (Outcome.CRASH, Outcome.TIMEOUT, Outcome.VIOLATION)
+        for candidate in map(self._candidate, open_trial.started.candidates):
+            candidate.running -= 1
+            if candidate.state is CandidateState.RACING and (at_fault or not candidate.running):
+                self.answered[candidate.id] = candidate
         self._count(open_trial, event)
 
     def _occupy(self, worker: str) -> None:
@@ -343,7 +352,18 @@ class Ledger:
         self.states[candidate.state] -= 1
         self.states[state] += 1
         candidate.state = state
+        if state is CandidateState.RACING:
+            self._let_race(candidate)
+        else:
+            self.racing.pop(candidate.id, None)
+            self.answered.pop(candidate.id, None)
         candidate.history.append(f"{state}: {story}")
+
+    def _let_race(self, candidate: Candidate) -> None:
+        last = next(reversed(self.racing.values()), None)
+        self.racing[candidate.id] = candidate
+        if last is not None and last.nth > candidate.nth:  # one that races again
+            self.racing = dict(sorted(self.racing.items(), key=lambda each: each[1].nth))
 
     def _end(self, candidate: Candidate, state: CandidateState, reason: str, at: float) -> None:
         self._move(candidate, state, reason)

@@ -76,11 +76,10 @@ class Tournament:
         if state == self._judged:
             return None
         prior = self._prior.of(ledger.decided_races, self.settings.minimize)
-        for candidate in ledger.pending.values():
-            if candidate.state is CandidateState.RACING:
-                decided = judge_race(ledger, candidate, prior, self.settings)
-                if decided is not None:
-                    return decided
+        for candidate in sorted(ledger.answered.values(), key=lambda answered: answered.nth):
+            decided = judge_race(ledger, candidate, prior, self.settings)
+            if decided is not None:
+                return decided
         self._judged = state
         return None
 

@@ -9,7 +9,7 @@ new candidate. A worker that would have nothing left takes a further sample of a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from itertools import count
 
@@ -35,15 +35,14 @@ def next_trial(ledger: Ledger, settings: Settings, promise: Promise) -> StartTri
     free = ledger.free_workers()
     if not free or ledger.champion is None:
         return None
-    racing = [c for c in ledger.pending.values() if c.state is CandidateState.RACING]
     choice = (
         _baseline(ledger, settings)
         or _final(ledger, settings)
         or _confirmation(ledger, settings)
-        or _repeat(ledger, settings, racing)
-        or _further_sample(ledger, settings, racing, promise, at_once=1)
+        or _repeat(ledger, settings)
+        or _further_sample(ledger, settings, sorted(ledger.answered.values(), key=lambda c: c.nth), promise, at_once=1)
         or _new_candidate(ledger)
-        or _further_sample(ledger, settings, racing, promise, at_once=settings.max_repeats)
+        or _further_sample(ledger, settings, ledger.racing.values(), promise, at_once=settings.max_repeats)
     )
     if choice is None or isinstance(choice, Reapply):
         return choice
@@ -83,7 +82,7 @@ def _confirmation(ledger: Ledger, settings: Settings) -> _Choice | None:
 
 
 def _further_sample(
-    ledger: Ledger, settings: Settings, racing: list[Candidate], promise: Promise, at_once: int
+    ledger: Ledger, settings: Settings, racing: Iterable[Candidate], promise: Promise, at_once: int
 ) -> _Choice | None:
     def wants_one(candidate: Candidate) -> bool:
         running = _running(ledger, candidate.commit or "")
@@ -93,11 +92,12 @@ def _further_sample(
     return None if best is None or best.commit is None else (Purpose.RACE, best.commit, (best.id,), None)
 
 
-def _repeat(ledger: Ledger, settings: Settings, racing: list[Candidate]) -> _Choice | None:
+def _repeat(ledger: Ledger, settings: Settings) -> _Choice | None:
     deepest: dict[str, int] = {}
-    for candidate in racing:
-        base = candidate.base or ledger.base
-        deepest[base] = max(deepest.get(base, 0), candidate.raced)
+    for candidate in ledger.racing.values():
+        base, raced = candidate.base or ledger.base, candidate.raced
+        if raced >= deepest.get(base, 0):
+            deepest[base] = raced
     for base, depth in deepest.items():
         want = 2 if depth < 2 else max(depth, settings.baseline_repeats)
         # Many against one: the one deserves √k samples for each of theirs (Dunnett 1955).
