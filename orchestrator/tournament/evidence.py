@@ -21,6 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,8 +74,10 @@ def noise_floor(*means: float) -> float:
     return max([RELATIVE_RESOLUTION * abs(m) for m in means if math.isfinite(m)] + [1e-300])
 
 
+@lru_cache(maxsize=4096)  # races that wait for the same news are weighed again and again, by both numbers
 def log_ratios(contrast: Contrast) -> tuple[Array, Array]:
-    """Log likelihood ratios of each scale against "exactly nothing": if it helps, if it harms. Two arrays `[len(SCALES)]`."""
+    """Log likelihood ratios of each scale against "exactly nothing": if it helps, if it harms. Two arrays `[len(SCALES)]`,
+    to be read only."""
     s, df, u, x = contrast.noise_sd, contrast.noise_df, contrast.variance_factor, contrast.effect
     g = SCALES**2
     z2 = (x / s) ** 2
@@ -99,6 +102,7 @@ def _log_tail(df: int, t: Array) -> Array:
     return log_tail
 
 
+@lru_cache(maxsize=4096)
 def e_value(contrast: Contrast) -> float:
     """Evidence against "not better", valid at any stopping time; under the null its mean is at most 1."""
     helps, _ = log_ratios(contrast)
