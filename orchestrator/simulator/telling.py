@@ -10,6 +10,8 @@ from orchestrator.config import Config
 from orchestrator.simulator.forecast import Forecast, Outcome, stderr, upper95
 from orchestrator.simulator.landscape import Landscape
 
+ENOUGH = 10  # nights, to speak of a range or of a bound
+
 
 def forecast_text(found: Forecast, config: Config, landscape: Landscape, seed: int) -> str:
     """What a person reads before the night is paid for."""
@@ -28,6 +30,7 @@ def _worth(found: Forecast, config: Config) -> list[tuple[str, str]]:
     gains, shares = found.of(lambda night: night.gain), found.of(lambda night: night.false_keep_share)
     error = stderr(gains)
     unsure = "" if error is None else f" ± {error:.2g}"
+    sure = f"; under {upper95(shares):.1%} with 95 % confidence" if len(shares) >= ENOUGH else ""
     any_keep = sum(night.keeps > 0 for night in found.nights)
     return [
         ("true gain", f"{np.mean(gains):.4g}{unsure} of {config.objective.metric}{_range(gains, '{:.4g}')}"),
@@ -35,7 +38,7 @@ def _worth(found: Forecast, config: Config) -> list[tuple[str, str]]:
             "keeps",
             _told(found, lambda night: night.keeps, "{:.3g}") + f"; any at all in {any_keep} of {len(found.nights)} nights",
         ),
-        ("false keeps", f"{np.mean(shares):.1%} of what is kept; under {upper95(shares):.1%} with 95 % confidence"),
+        ("false keeps", f"{np.mean(shares):.1%} of what is kept{sure}"),
     ]
 
 
@@ -63,7 +66,7 @@ def _told(found: Forecast, number: Callable[[Outcome], float], form: str) -> str
 def _range(values: Sequence[float], form: str) -> str:
     """The middle nine tenths, where there are enough values to speak of any."""
     low, high = (form.format(np.quantile(values, q)) for q in (0.05, 0.95))
-    return f" ({low} to {high} in 9 nights of 10)" if len(values) >= 10 and low != high else ""
+    return f" ({low} to {high} in 9 nights of 10)" if len(values) >= ENOUGH and low != high else ""
 
 
 def _count(number: int, what: str) -> str:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 
 import pytest
 from made_up import NULL, config, landscape, played
 
-from orchestrator.events import StopReason
-from orchestrator.ledger import CandidateState
+from orchestrator import events as ev
+from orchestrator.events import StopReason, WorkerState
+from orchestrator.ledger import CandidateState, Ledger
+from orchestrator.simulator.night import Night
 from orchestrator.tournament.decisions import Finish
+from orchestrator.tournament.machine import Tournament
+from orchestrator.tournament.settings import Limits, Settings
 from workers.trial import Outcome
 
 ROUGH = {"crash": 0.2, "conflict": 0.3, "node_failures_per_h": 6.0}
@@ -130,3 +135,28 @@ def test_proposals_take_their_time_so_many_at_once() -> None:
     _, events = played(landscape(16, durations={"proposal_s": 100.0, "proposals_in_flight": 3}), config("{candidates: 10}"))
     times = [float(event.split()[0]) for event in events if " Proposed(" in event]
     assert times == [100.0] * 3 + [200.0] * 3 + [300.0] * 3 + [400.0]
+
+
+def test_what_the_ledger_counts_as_it_goes_is_what_a_fresh_count_gives() -> None:
+    ledgers: list[Ledger] = []
+
+    def watched(ledger: Ledger, settings: Settings) -> Tournament:
+        ledgers.append(ledger)
+        return Tournament(ledger, settings)
+
+    def check(event: ev.Event, at: float) -> None:
+        ledger = ledgers[0]
+        open_trials = list(ledger.open_trials.values())
+        counted = {commit: running for commit, running in ledger.running_of.items() if running}
+        assert counted == Counter(trial.started.commit for trial in open_trials)
+        racing = [c for c in ledger.pending.values() if c.state is CandidateState.RACING]
+        assert list(ledger.racing.values()) == racing
+        held = Counter(name for trial in open_trials for name in trial.started.candidates)
+        assert all(candidate.running == held[candidate.id] for candidate in racing)
+        assert set(ledger.answered) >= {c.id for c in racing if not held[c.id]}
+        idle = [name for name, seen in ledger.workers.items() if seen.state is WorkerState.IDLE and name not in ledger.busy()]
+        assert set(ledger.free_workers()) <= set(idle)
+        assert bool(ledger.free_workers()) == bool(idle)
+
+    settings = Settings("m", True, 0, 150, ("landscape",), limits=Limits(trials=150))
+    Night(landscape(6, rates=ROUGH), settings, watched, workers=6, record=check).run()
