@@ -58,6 +58,7 @@ def open_new(config_path: str, overrides: Sequence[str], run_dir: Path | None, w
     path = working_dir / (run_dir if run_dir is not None else Path("runs") / config.name)
     refuse_existing(path)
     config = _with_absolute_paths(config, working_dir)
+    _check_mounts(config)
     _sandbox(config)
     made = proposers.build_all(config.proposers, seed=config.seed, working_dir=working_dir)
     with RunDirectory.creating(path) as draft:
@@ -100,6 +101,15 @@ def open_parts(run: RunDirectory, overrides: Sequence[str] = ()) -> Parts:
     settings = settings_of(config, made, ledger)
     stacking = Stacking(admission, ledger)
     return Parts(run, config, settings, journal, ledger, repository, admission, stacking, made, confinement)
+
+
+def _check_mounts(config: Config) -> None:
+    """Candidates read whatever is mounted: it must be there, and it must not be everything."""
+    for mount in map(Path, config.target.mounts):
+        if config.cluster.address == "local" and not mount.is_dir():
+            raise ConfigError([f"target.mounts: given {mount}; a folder that is there"])
+        if Path.home().is_relative_to(mount):
+            raise ConfigError([f"target.mounts: given {mount}, with your home folder in it; only what the command needs"])
 
 
 def _sandbox(config: Config) -> Sandbox:

@@ -65,7 +65,8 @@ class Stacking:
         metric = ledger.objective
         if is_tip and final is not None:
             stderr = ledger.book.stderr(built.commit)
-            measured = f"{metric} {final.mean:.6g} ± {_short(stderr)} (n={final.samples})"
+            printed = ", reported" if _is_reported(ledger, built.commit) else ""
+            measured = f"{metric} {final.mean:.6g} ± {_short(stderr)} (n={final.samples}{printed})"
         else:
             measured = f"{metric} not measured alone, but as part of stack {built.stack}"
         baseline = ledger.samples(ledger.base)
@@ -78,6 +79,12 @@ class Stacking:
         }
         subject = subject_line(candidate.proposed.description) or candidate.id
         return "\n".join([subject, "", *(f"{key}: {value}" for key, value in trailers.items()), ""])
+
+
+def _is_reported(ledger: Ledger, commit: str) -> bool:
+    """Whether a commit's number is one that the code under test has printed."""
+    ended = (trial.ended for trial in ledger.trials_of.get(commit, []))
+    return any(each is not None and ledger.objective in each.reported for each in ended)
 
 
 def _short(value: float | None) -> str:

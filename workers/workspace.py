@@ -85,7 +85,6 @@ class Workspace:
     def remove(self) -> None:
         """Remove it, whatever a candidate did to it."""
         remove_tree(self.folder)
-        self._repository.forget(self.path.name)
 
 
 class NodeRepository:
@@ -191,16 +190,13 @@ class NodeRepository:
             workspace.tmp.mkdir(mode=0o700)
             with locked(self.root / "repository.lock"):
                 self._git("worktree", "add", "--quiet", "--force", "--detach", str(workspace.path), commit)
+                remove_tree(self._git_dir / "worktrees" / workspace.path.name)
+            (workspace.path / ".git").unlink()  # it led to a repository that no candidate can see
             self.restore(workspace.path, blobs)
         except BaseException:
             workspace.remove()
             raise
         return workspace
-
-    def forget(self, worktree: str) -> None:
-        """Remove git's record of a worktree. Locked: a fetch trips over records that come and go."""
-        with locked(self.root / "repository.lock"):
-            remove_tree(self._git_dir / "worktrees" / worktree)
 
     def restore(self, root: Path, blobs: Mapping[str, Blob]) -> None:
         """Make every sealed path what the base says: a file of its own, with that content and mode."""

@@ -128,3 +128,10 @@ def test_configs_that_ship_are_valid() -> None:
     load_landscape(configs / "landscape.yaml")
     for path in sorted(set(configs.glob("*.yaml")) - {configs / "landscape.yaml"}):
         load_config(path)
+
+
+@pytest.mark.parametrize(("mount", "words"), [("/no/such/folder", "a folder that is there"), ("/", "your home folder")])
+def test_a_mount_that_is_not_there_or_lends_too_much_is_refused(place_with_target: Place, mount: str, words: str) -> None:
+    target = {"repo": "target", "editable": ["values.py"], "command": "python measure.py", "mounts": [mount]}
+    place_with_target.config("night", [], target=target)
+    refused(place_with_target, "target.mounts", mount, words)

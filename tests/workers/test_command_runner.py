@@ -188,3 +188,25 @@ def test_names_without_end_take_no_memory_without_end() -> None:
     reader.feed(b"".join(b"METRIC n%d=1\n" % n for n in range(10_000)) + b"METRIC t=1\nMETRIC n0=2\n")
     assert len(reader.values) <= 257
     assert (reader.values["t"], reader.values["n0"]) == (1.0, 2.0)
+
+
+@pytest.mark.parametrize("confined", [True, False])
+def test_a_guard_does_not_run_what_the_command_wrote(machine: Machine, repository: Repository, confined: bool) -> None:
+    plan = CommandPlan(
+        "sh bench.sh; echo 'exit 0' > guard.sh; echo x > $HOME/left; echo x > $TMPDIR/left",
+        guards=("test ! -e guard.sh", "test ! -e $HOME/left", "test ! -e $TMPDIR/left"),
+    )
+    found = run_trial(trial(repository, repository.base, plan, confined=confined), machine)
+    assert found.outcome is Outcome.OK, found.reason
+
+
+def test_a_guard_finds_what_the_setup_made(machine: Machine, repository: Repository) -> None:
+    plan = CommandPlan("sh bench.sh", setup="echo made > built", guards=("grep made built",))
+    found = run_trial(trial(repository, repository.base, plan), machine)
+    assert found.outcome is Outcome.OK, found.reason
+
+
+def test_a_command_may_make_a_repository_of_its_own(machine: Machine, repository: Repository) -> None:
+    plan = CommandPlan("git init -q && git -c user.name=t -c user.email=t@t commit -q --allow-empty -m x && sh bench.sh")
+    found = run_trial(trial(repository, repository.base, plan), machine)
+    assert found.outcome is Outcome.OK, found.reason

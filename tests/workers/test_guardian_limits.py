@@ -79,3 +79,10 @@ def test_limits_travel_to_the_guardian_as_text(tmp_path: Path) -> None:
     assert watch is not None
     assert watch.most_file_bytes == 3 << 20
     assert watch_for("-") is None
+
+
+def test_memory_that_many_share_is_counted_once(tmp_path: Path) -> None:
+    forks = "import os, time\nblock = bytearray(os.urandom(1 << 20) * 40)\n"
+    forks += "[os.fork() or time.sleep(600) for _ in range(30)]\ntime.sleep(1)"
+    exited = run(tmp_path, sys.executable, "-c", forks, memory_mb=600)
+    assert (exited.code, exited.exceeded) == (0, None)

@@ -54,7 +54,7 @@ def test_progress_names_the_phases(machine: Machine, repository: Repository) -> 
     seen: list[Progress] = []
     plan = CommandPlan("sh bench.sh", setup="true", guards=("true", "true"))
     run_trial(trial(repository, repository.base, plan), machine, on_progress=seen.append)
-    assert [each.phase for each in seen] == ["workspace", "setup", "command", "guard", "guard"]
+    assert [each.phase for each in seen] == ["workspace", "setup", "command", "setup", "guard", "setup", "guard"]
 
 
 def test_a_failing_git_is_the_machines_fault(machine: Machine, repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,16 +3,21 @@
 Read on standard output, however much is printed: `METRIC name=value` lines, and `name: value` lines after a line `---`.
 The last value of a name counts, but two different values of the objective are a crash, and so are an exit status other
 than 0, no value of the objective, a value that is not finite, and a guard that fails. The worker itself measures
-`wall_s` of the command and `peak_rss_mb`; where one of these is the objective, nothing needs to be printed.
+`wall_s` of the command and `peak_rss_mb`; where one of these is the objective, nothing needs to be printed. The command and
+each guard begin in workspaces of their own, set up alike, so that nothing that the candidate wrote while it ran is run by a
+guard.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
+from collections.abc import Iterator
 
 from workers.session import Session, Stopped
 from workers.trial import CommandPlan, Outcome
+from workers.workspace import Workspace
 
 _NUMBER = r"([+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|nan|inf(?:inity)?))"
 _METRIC = re.compile(rf"METRIC\s+([\w.µ]+)={_NUMBER}\s*", re.IGNORECASE)
@@ -72,12 +77,7 @@ class MetricReader:
 
 def run(session: Session, plan: CommandPlan) -> None:
     """Measure once: set up, run the command, check the guards. Fills the session's `measured` and `reported`."""
-    with session.workspace() as workspace:
-        if plan.setup is not None:
-            session.begin("setup")
-            exited = session.run(("sh", "-c", plan.setup), workspace)
-            if not exited.succeeded:
-                raise Stopped(Outcome.CRASH, f"the setup `{plan.setup}` failed: {exited}{session.last_words()}")
+    with _workspace(session, plan) as workspace:
         session.begin("command")
         session.measured.pop("peak_rss_mb", None)  # the command's, not the setup's
         reader = MetricReader(session.spec.objective)
@@ -89,13 +89,26 @@ def run(session: Session, plan: CommandPlan) -> None:
         if session.spec.objective not in session.measured:
             _check_objective(reader, session.spec.objective)
         session.reported.update(reader.values)
-        for guard in plan.guards:
+    for guard in plan.guards:
+        with _workspace(session, plan) as workspace:  # what the command left, a conftest.py say, is not there
             session.begin("guard")
             exited = session.run(("sh", "-c", guard), workspace)
+        if not exited.succeeded:
+            raise Stopped(Outcome.CRASH, f"the guard `{guard}` failed: {exited}{session.last_words()}")
+    if memory_mb is not None:
+        session.measured["peak_rss_mb"] = memory_mb
+
+
+@contextlib.contextmanager
+def _workspace(session: Session, plan: CommandPlan) -> Iterator[Workspace]:
+    """A fresh one, set up."""
+    with session.workspace() as workspace:
+        if plan.setup is not None:
+            session.begin("setup")
+            exited = session.run(("sh", "-c", plan.setup), workspace)
             if not exited.succeeded:
-                raise Stopped(Outcome.CRASH, f"the guard `{guard}` failed: {exited}{session.last_words()}")
-        if memory_mb is not None:
-            session.measured["peak_rss_mb"] = memory_mb
+                raise Stopped(Outcome.CRASH, f"the setup `{plan.setup}` failed: {exited}{session.last_words()}")
+        yield workspace
 
 
 def _check_objective(reader: MetricReader, objective: str) -> None:
