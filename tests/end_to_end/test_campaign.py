@@ -86,6 +86,7 @@ def test_the_champion_branch_holds_the_kept_edits_together(night: Place) -> None
     log = night.git("log", "--format=%B", "champion", at=repo)
     for trailer in ("Candidate: ", "Proposer: replay", "Metric: loss ", "Baseline: loss ", "Evidence: "):
         assert log.count(trailer) == len(GOOD), trailer
+    assert ", reported)" in log  # and not measured: nobody is to take it for more
 
 
 def test_the_users_repository_can_fetch_the_champion(night: Place) -> None:
