@@ -34,7 +34,8 @@ def running(place: Place) -> tuple[Place, subprocess.Popen[str]]:
     measure = (place.path / "target/measure.py").read_text()
     (place.path / "target/measure.py").write_text("import time; time.sleep(0.5)\n" + measure)
     place.git("commit", "--quiet", "--all", "-m", "slower")
-    place.config("night", PROPOSALS)
+    command = f"python measure.py {place.path}"  # by which `candidates_of` tells them from other tests' candidates
+    place.config("night", PROPOSALS, target={"repo": "target", "editable": ["values.py"], "command": command})
     head = place.start("run", "night.yaml")
     trials = place.path / "runs/night/trials"
     wait_for(lambda: trials.is_dir() and any(trials.glob("*/measurement.json")))
@@ -70,17 +71,19 @@ def test_a_signal_ends_in_order_with_130_and_resume_finishes(
 
 def test_a_killed_head_leaves_no_candidate_and_resume_finishes(running: tuple[Place, subprocess.Popen[str]]) -> None:
     place, head = running
+    wait_for(lambda: bool(candidates_of(place)))
     head.kill()
     head.communicate()
-    wait_for(lambda: not candidates_of(place), patience_s=5.0)
+    wait_for(lambda: not candidates_of(place), patience_s=20.0)
     assert place.status("runs/night")["state"] == "interrupted"
     assert place.regatta("resume", "runs/night").returncode == 0
     all_is_decided_once(place)
 
 
 def candidates_of(place: Place) -> list[str]:
+    """The candidates of this place alone: other tests' campaigns run beside this one."""
     listing = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    return [line for line in listing.splitlines() if line.endswith("python measure.py")]
+    return [line for line in listing.splitlines() if line.endswith(f"python measure.py {place.path}")]
 
 
 def test_two_heads_never_run_one_directory_and_stop_ends_the_first(running: tuple[Place, subprocess.Popen[str]]) -> None:
