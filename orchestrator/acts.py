@@ -159,6 +159,9 @@ class Acts:
                 proposal.token,
                 proposal.usd,
                 proposal.against,
+                proposal.model,
+                proposal.family,
+                proposal.expected_effect,
             )
         )
         if admit:

@@ -145,6 +145,9 @@ class Proposed:
     token: str | None = None  # the proposer's own handle, given back with the result
     usd: float = 0.0
     against: str | None = None  # the commit that the edits were written against; None: the champion of that moment
+    model: str | None = None  # which model wrote it, where one did
+    family: str | None = None  # what kind of idea, in the proposer's word: optimiser, schedule, …
+    expected_effect: float | None = None  # on the objective, as its proposer foresees it; negative is better
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,9 @@ class Proposal:
     token: str | None = None  # handed back in Result: how the proposer recognises its own
     usd: float = 0.0
     against: str | None = None  # the commit that the edits were written against; None: the champion in the brief
+    model: str | None = None  # which model wrote it, where one did
+    family: str | None = None  # what kind of idea, in the proposer's word
+    expected_effect: float | None = None  # on the objective; negative is better
 
 
 @dataclass(frozen=True, slots=True)

@@ -241,6 +241,33 @@ ACROSS = (
     ),
 )  # fmt: skip
 
+# A descriptor to read from is opened once more, as whoever has the worker's rights to the file may.
+SPOILS = """
+import os
+
+
+def overwrite(path):
+    with open(path, "r+b") as file:
+        file.write(bytes(99))
+
+
+def spoil(number):
+    path = f"/proc/self/fd/{number}"
+    for attempt in overwrite, lambda path: os.truncate(path, 8), lambda path: os.chmod(path, 0o777):
+        try:
+            attempt(path)
+            print("done")
+        except OSError as error:
+            print(error)
+    print("tried all")
+"""
+
+SPOILT_DATA = Attack(
+    "spoil the training data of all trials to come: write to them, truncate and chmod them, through their descriptor",
+    _at(SUBMIT, "    spoil(run.data)\n" + SUBMIT, (IMPORT, IMPORT + SPOILS)),
+    IN_VAIN, "what is lent can be read and nothing else", NO_SANDBOX, said="tried all",
+)  # fmt: skip
+
 CLOCK = (
     Attack(
         "ignore the clock: submit when it suits", _before(SUBMIT, "    import time\n    time.sleep(run.budget_s + 1.3)\n"),

@@ -137,6 +137,24 @@ def test_a_score_that_its_answers_do_not_bear_out_is_a_violation(
     assert "leak_bound_bpb" not in found.measured
 
 
+def test_a_look_ahead_too_small_for_two_processes_to_differ_by_is_a_violation(machine: Machine, subject: Repository) -> None:
+    """1e-4 nats for the next token is half of what decoys allow. Nine are drawn, so that one has two sides (all but 4 in a million)."""
+    before = """
+def answer(model, header, payload):
+    rows, row, position, token = parts(header, payload)
+    def one(r, p, t):
+        logits = [1e-4 * (p + 1 < len(rows[r]) and rows[r][p + 1] == v) for v in range(17)]
+        return logits[t], math.log(sum(map(math.exp, logits)))
+    return answers([one(*of) for of in zip(row, position, token)])
+prepare.answer = answer
+"""
+    found = measure(machine, subject, with_load(CHEATS + before), held_out=True, promotion=True)
+    assert found.outcome is Outcome.VIOLATION, found
+    assert (found.reason or "").startswith("splice: what the model says up to a position changes by ")
+    assert (found.reason or "").endswith(": it looks ahead")
+    assert "val_bpb" not in found.measured
+
+
 def test_one_scoring_process_can_tell_the_other_nothing_through_the_checkpoint(machine: Machine, subject: Repository) -> None:
     """Whoever has the file open for reading may open it for writing again."""
     before = """
