@@ -61,8 +61,8 @@ class Exit:
     wall_s: float
     peak_rss_mb: float | None  # of the largest process; never below the 8 MB of the guardian that it was forked from
     left_behind: int  # processes that outlived the first one and were ended
-    # Why the guardian ended the tree: a limit of its own (`memory: …`, `processes: …`, `disk: …`), or that the whole machine ran
-    # out of memory, by whatever fault (`machine: …`). None: it did not.
+    # Why the guardian ended the tree: a limit of its own (`memory: …`, `processes: …`, `disk: …`), or that the whole machine
+    # ran out of memory, by whatever fault (`machine: …`). None: it did not.
     exceeded: str | None = None
     unconfined: bool = False  # the sandbox could not be put up: nothing was run
 
