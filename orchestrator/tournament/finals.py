@@ -35,6 +35,8 @@ class _Rule:
 
 # The race had this very tree against this very champion, at a controlled error: only a clear contradiction overturns it.
 _CONFIRMING = _Rule(((2, 0.90, 0.02), (4, 0.70, 0.10)), 0.50)
+# Blocks have measured each of them among all others: like the race's, a choice at a controlled error.
+_FROM_BLOCKS = _Rule(((1, 0.10, 0.0), (2, 0.30, 0.02), (4, 0.50, 0.10)), 0.50)
 # Carried over, or several together: never measured so before, and what was gained may be gone.
 _NEW_TOGETHER = _Rule(((2, 0.99, 0.05), (4, 0.975, 0.30)), 0.90)
 
@@ -75,9 +77,16 @@ def judge_final(ledger: Ledger, stack: Stack, settings: Settings) -> StackDecide
 
 
 def _rule_for(ledger: Ledger, stack: Stack) -> _Rule:
+    if measured_in_blocks(ledger, stack):
+        return _FROM_BLOCKS
     names = stack.built.candidates
     as_raced = len(names) == 1 and ledger.candidates[names[0]].base == stack.built.base
     return _CONFIRMING if as_raced else _NEW_TOGETHER
+
+
+def measured_in_blocks(ledger: Ledger, stack: Stack) -> bool:
+    """Whether every winner of the stack was won in blocks, none in a race of its own."""
+    return all(ledger.candidates[name].heats and not ledger.candidates[name].alone for name in stack.built.candidates)
 
 
 def _decide(n: int, better: float, rule: _Rule, cap: int) -> bool | None:

@@ -6,11 +6,14 @@ out each decision before it asks for the next, so a decision is never taken twic
 
 from __future__ import annotations
 
-from orchestrator.events import CandidateDecided, LimitReached
-from orchestrator.ledger import RESTS_AFTER, Candidate, CandidateState, Ledger
-from orchestrator.tournament import limits
+from orchestrator.candidate import CandidateState
+from orchestrator.events import BlockClosed, CandidateDecided, LimitReached, SentSolo, Verdict
+from orchestrator.ledger import RESTS_AFTER, Candidate, Ledger
+from orchestrator.tournament import block_plan, blocks, limits
+from orchestrator.tournament.beliefs import Beliefs
+from orchestrator.tournament.block_plan import Outlook
 from orchestrator.tournament.decisions import BuildStack, Decision, Finish, GiveUp, MoveChampion, Propose, RestartTrial
-from orchestrator.tournament.evidence import p_null
+from orchestrator.tournament.evidence import noise_floor, p_null
 from orchestrator.tournament.finals import judge_final, next_stack, turned_down
 from orchestrator.tournament.race import LearntPrior, contrast_between, judge_race
 from orchestrator.tournament.schedule import next_trial
@@ -26,6 +29,10 @@ class Tournament:
         self.settings = settings
         self._prior = LearntPrior()
         self._judged: object = None  # the state of the evidence at which no race was ready to be decided
+        self._blocks_judged: object = None  # and at which no block
+        self._beliefs: Beliefs | None = None
+        self._p_null: dict[str, float] = {}
+        self._p_null_at = -1  # closed blocks
 
     def next(self, now: float) -> Decision | None:
         """The next decision at Unix time `now`; None when there is nothing to do but wait."""
@@ -34,10 +41,11 @@ class Tournament:
             or self._hand_out_again()
             or self._final()
             or self._race()
+            or self._block()
             or self._limit(now)
             or self._stack()
-            or self._trial()
-            or self._propose()
+            or self._trial(now)
+            or self._propose(now)
             or self._finish()
         )
 
@@ -83,6 +91,76 @@ class Tournament:
         self._judged = state
         return None
 
+    def _block(self) -> BlockClosed | SentSolo | CandidateDecided | None:
+        ledger = self.ledger
+        for block in ledger.blocks.open.values():
+            if block.is_over:
+                return blocks.close(block, in_time=len(ledger.workers) == 1)
+        state = (sum(ledger.outcomes.values()), len(ledger.blocks.closed), len(ledger.race_wins), len(ledger.in_blocks))
+        if state == self._blocks_judged:
+            return None
+        decided = self._crashed_alone() or self._judge_blocks()
+        if decided is None:
+            self._blocks_judged = state
+        return decided
+
+    def _crashed_alone(self) -> SentSolo | CandidateDecided | None:
+        ledger = self.ledger
+        for candidate in ledger.pending.values():
+            if len(candidate.suspects) == 1 and not candidate.runs and not candidate.running:
+                trial = block_plan.crashed_alone(ledger, candidate)
+                ended = ledger.trials[trial].ended if trial else None
+                if ended is not None:
+                    verdict = Verdict.VIOLATION if ended.outcome is Outcome.VIOLATION else Verdict.CRASH
+                    return CandidateDecided(candidate.id, verdict, ended.reason or ended.outcome.value)
+        for block in ledger.blocks.open.values():
+            suspect = blocks.suspect_of(ledger, block)
+            if suspect is not None:
+                return suspect
+        return None
+
+    def _judge_blocks(self) -> CandidateDecided | None:
+        beliefs = self._learnt()
+        if beliefs is None or not self.ledger.blocks.closed:
+            return None
+        return blocks.judge_blocks(self.ledger, beliefs, self._p_null_in_blocks(beliefs), self.settings)
+
+    def _learnt(self) -> Beliefs | None:
+        """The beliefs after every closed block; None before the baseline is there, and where there are no blocks."""
+        ledger = self.ledger
+        if self.settings.lanes == "solo":
+            return None
+        if self._beliefs is None:
+            repeats = ledger.samples(ledger.base).values[: max(2, self.settings.baseline_repeats)]
+            if len(repeats) < max(2, self.settings.baseline_repeats):
+                return None
+            floor = noise_floor(*repeats)
+            self._beliefs = Beliefs(repeats, floor, minimize=self.settings.minimize, alpha=self.settings.false_keep_rate)
+        for closed in ledger.blocks.closed[self._beliefs.closed :]:
+            self._beliefs.learn(closed)
+        return self._beliefs
+
+    def _p_null_in_blocks(self, beliefs: Beliefs) -> dict[str, float]:
+        """Of the candidates that blocks have told of and that are undecided, the most promising first."""
+        if self._p_null_at != beliefs.closed:
+            told = [candidate.id for candidate in self.ledger.in_blocks.values() if candidate.heats]
+            found = sorted(zip(beliefs.p_null(told).tolist(), told, strict=True))
+            self._p_null = {name: null for null, name in found}
+            self._p_null_at = beliefs.closed
+        return self._p_null
+
+    def _outlook(self, now: float) -> Outlook:
+        beliefs = self._learnt()
+        ledger = self.ledger
+        return Outlook(
+            beliefs,
+            {} if beliefs is None else self._p_null_in_blocks(beliefs),
+            limits.trials_left(ledger, self.settings, now),
+            ledger.limit is None and not ledger.exhausted >= set(self.settings.proposers),
+            limits.mean_trial_s(ledger),
+            now,
+        )
+
     def _limit(self, now: float) -> LimitReached | None:
         before = self.ledger.limit
         if before is not None and before not in limits.PROPOSING_ENDS:
@@ -98,16 +176,17 @@ class Tournament:
             return None
         return BuildStack(next_stack(ledger))
 
-    def _trial(self) -> Decision | None:
-        return None if self._no_more_trials() else next_trial(self.ledger, self.settings, self._promise)
+    def _trial(self, now: float) -> Decision | None:
+        if self._no_more_trials() or not self.ledger.free_workers():
+            return None
+        return next_trial(self.ledger, self.settings, self._promise, self._outlook(now))
 
-    def _propose(self) -> Propose | None:
+    def _propose(self, now: float) -> Propose | None:
         ledger = self.ledger
         if ledger.limit is not None or ledger.exhausted >= set(self.settings.proposers):
             return None
         waiting = ledger.states[CandidateState.WAITING]
-        # One ahead for every worker, and one more: the next trial starts while its successor is being written.
-        return Propose() if waiting < len(ledger.workers) + 1 else None
+        return Propose() if waiting < block_plan.wanted(ledger, self.settings, self._outlook(now)) else None
 
     def _finish(self) -> Finish | None:
         ledger = self.ledger

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from resumable import ResumableCampaign, normal, settings, silent
 from story import BASE, Story
 
 from orchestrator import events as ev
 from orchestrator.events import Purpose, WorkerState
+from orchestrator.tournament.block_plan import Outlook
 from orchestrator.tournament.decisions import Reapply, StartTrial
 from orchestrator.tournament.schedule import next_trial
 from orchestrator.tournament.settings import Settings
@@ -15,7 +18,7 @@ from workers.trial import Outcome
 
 
 def ask(story: Story, told: Settings | None = None) -> StartTrial | Reapply | None:
-    return next_trial(story.ledger, told or settings(), lambda candidate: 0.5)
+    return next_trial(story.ledger, told or settings(), lambda candidate: 0.5, Outlook(None, {}, math.inf, True, None, 0.0))
 
 
 def purpose(story: Story, told: Settings | None = None) -> Purpose:
