@@ -57,6 +57,11 @@ class BlockBook:
         self.blocks: dict[str, Block] = {}
         self.open: dict[str, Block] = {}
         self.closed: list[ev.BlockClosed] = []
+        # Of all closed blocks together: what their designs leave unexplained, on how many degrees of freedom, and these
+        # weighed by the square of the number of candidates, with which interactions between candidates grow.
+        self.residual_squares = 0.0
+        self.residual_df = 0
+        self.residual_pairs = 0.0
         # What was found to fit, by base and who was asked about; since the last block was opened.
         self._composed: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = {}
 
@@ -75,6 +80,9 @@ class BlockBook:
     def close(self, event: ev.BlockClosed) -> None:
         del self.open[event.block]
         self.closed.append(event)
+        self.residual_squares += event.residual_squares
+        self.residual_df += event.residual_df
+        self.residual_pairs += event.residual_df * len(event.candidates) ** 2
 
     def start_row(self, started: ev.TrialStarted, nth: int) -> None:
         block = self.blocks[started.block or ""]

@@ -7,6 +7,7 @@ with the candidate's history.
 
 from __future__ import annotations
 
+from bisect import insort
 from dataclasses import dataclass
 
 from orchestrator import events as ev
@@ -68,6 +69,7 @@ class Ledger:
         self.won: list[str] = []  # in the order they won, until kept or turned down
         self.decided_races: list[ev.Evidence] = []  # of every race that ended with a verdict on the numbers
         self.race_wins: list[ev.Evidence] = []
+        self.wins_p_null = 0.0  # what they have spent of the budget for error: the sum of their p_null
         self.trials: dict[str, Trial] = {}
         self.open_trials: dict[str, Trial] = {}
         self.adrift: dict[str, Trial] = {}  # those of the open trials whose head died
@@ -80,6 +82,7 @@ class Ledger:
         self.book = SampleBook()
         self.blocks = BlockBook()
         self.in_blocks: dict[str, Candidate] = {}  # those of the pending that are measured together, in order of arrival
+        self.between_blocks: dict[str, Candidate] = {}  # those of them that no open block holds
         self.ran = 0  # candidates of which a trial has ended without a crash
         self.fingerprint: str | None = None
         self.champion: Champion | None = None
@@ -91,6 +94,7 @@ class Ledger:
         # Until something happens that may change them: who is there and idle or in a trial, and `free_workers`.
         self._usable: list[str] | None = None
         self._free: list[str] | None = None
+        self._rank: dict[str, int] = {}  # of those that are usable
         self.exhausted: set[str] = set()  # proposers that have nothing more to give
         self.proposals_by: dict[str, int] = {}
         self.syntax_seen: dict[str, dict[str, str]] = {}  # base commit -> fingerprint of the change -> candidate
@@ -129,6 +133,7 @@ class Ledger:
         trial for the fastest of them all."""
         if self._usable is None:
             self._usable = [w for w, seen in self.workers.items() if seen.state is ev.WorkerState.IDLE]
+            self._rank = {worker: nth for nth, worker in enumerate(self._usable)}
         if self._free is None:
             busy, usable = {trial.worker for trial in self.open_trials.values() if not trial.adrift}, self._usable
             resting = {w for w, failures in self.infra_by_worker.items() if failures >= RESTS_AFTER}
@@ -231,9 +236,12 @@ class Ledger:
                 candidate.open_blocks += 1
                 if candidate.state is not CandidateState.IN_BLOCKS:
                     self._move(candidate, CandidateState.IN_BLOCKS, f"in {event.block}")
+                self.between_blocks.pop(candidate.id, None)
             return
-        for name in self.blocks.blocks[event.block].opened.candidates:
-            self._candidate(name).open_blocks -= 1
+        for candidate in map(self._candidate, self.blocks.blocks[event.block].opened.candidates):
+            candidate.open_blocks -= 1
+            if candidate.state is CandidateState.IN_BLOCKS and not candidate.open_blocks:
+                self.between_blocks[candidate.id] = candidate
         self.blocks.close(event)
         self.book.add_residuals(event.residual_squares, event.residual_df)
         for nth, name in enumerate(event.candidates):
@@ -245,6 +253,7 @@ class Ledger:
         self.won.remove(candidate.id)
         if candidate.evidence is not None:
             self.race_wins.remove(candidate.evidence)
+            self.wins_p_null = sum(win.p_null for win in self.race_wins)
         candidate.evidence, candidate.reason = None, None
         candidate.race_since, candidate.raced = len(candidate.trials), 0
 
@@ -258,6 +267,7 @@ class Ledger:
             self.won.append(candidate.id)
             if event.evidence is not None:
                 self.race_wins.append(event.evidence)
+                self.wins_p_null += event.evidence.p_null
         else:
             if event.verdict is ev.Verdict.VIOLATION:
                 self._forget_its_numbers(candidate)
@@ -272,6 +282,7 @@ class Ledger:
             for races in (self.decided_races, self.race_wins):
                 if candidate.evidence in races:
                     races.remove(candidate.evidence)
+            self.wins_p_null = sum(win.p_null for win in self.race_wins)
 
     def _apply_to_trial(self, event: ev.TrialStarted | ev.TrialRestarted | ev.TrialEnded, at: float) -> None:
         if isinstance(event, ev.TrialStarted):
@@ -296,17 +307,18 @@ class Ledger:
             if event.block is not None:
                 self.blocks.start_row(event, len(self.trials))
             return
-        self._free = None
         open_trial = self.open_trials.get(event.trial)
         if open_trial is None:
             raise IllegalTransitionError(f"{event.trial} is not running: {type(event).__name__} cannot follow")
         self.adrift.pop(event.trial, None)
         if isinstance(event, ev.TrialRestarted):
+            self._free = None
             open_trial.attempt, open_trial.worker, open_trial.adrift = event.attempt, event.worker, False
             open_trial.started_at = at
             return
         open_trial.ended = event
         del self.open_trials[event.trial]
+        self._release(open_trial, event)
         self.running_of[open_trial.started.commit] -= 1
         at_fault = event.outcome in (Outcome.CRASH, Outcome.TIMEOUT, Outcome.VIOLATION)
         if open_trial.started.purpose is ev.Purpose.SMOKE and at_fault:
@@ -328,6 +340,14 @@ class Ledger:
         for group in (candidates[:half], candidates[half:]):
             for candidate in map(self._candidate, group):
                 candidate.suspects = group
+
+    def _release(self, trial: Trial, ended: ev.TrialEnded) -> None:
+        """The worker is free again; who rests, and whether it is there at all, is looked up where that may have changed."""
+        may_rest = ended.outcome is Outcome.INFRA or self.infra_by_worker
+        if self._free is None or may_rest or trial.adrift or trial.worker not in self._rank:
+            self._free = None
+        else:
+            insort(self._free, trial.worker, key=self._rank.__getitem__)
 
     def _occupy(self, worker: str) -> None:
         if self._free is not None and worker in self._free:
@@ -406,6 +426,7 @@ class Ledger:
             self.in_blocks[candidate.id] = candidate
         else:
             self.in_blocks.pop(candidate.id, None)
+            self.between_blocks.pop(candidate.id, None)
         if state is CandidateState.RACING:
             self._let_race(candidate)
         else:

@@ -108,6 +108,8 @@ class Night:
     def false_keeps(self) -> int:
         """Kept edits without which the champion would be no worse."""
         kept = self.kept
+        if not self.nature.interacts:
+            return sum(self.nature.effect(edit) >= 0 for edit in kept)
         return sum(self._contribution(edit, tuple(other for other in kept if other != edit)) >= 0 for edit in kept)
 
     def occupancy(self) -> float:
@@ -240,6 +242,9 @@ class Night:
 
     def _with_all(self, base: str, candidates: tuple[str, ...]) -> Tree:
         tree = self._trees[base]
+        if not self.nature.interacts and not self.nature.landscape.rates.crash:
+            numbers = [_number(candidate) for candidate in candidates]
+            return Tree((*tree.edits, *numbers), tree.value + sum(map(self.nature.effect, numbers)))
         for candidate in candidates:
             tree = self._grown(tree, _number(candidate))
         return tree
@@ -285,6 +290,8 @@ class Night:
     # -- trees
 
     def _clashes(self, number: int, onto: tuple[int, ...]) -> bool:
+        if not self.nature.landscape.rates.conflict:
+            return False
         known = set(self._written_on[number])
         return self.nature.clash(number, [other for other in onto if other not in known])
 

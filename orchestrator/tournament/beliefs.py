@@ -77,6 +77,7 @@ class Beliefs:
         self._sign = 1.0 if minimize else -1.0
         self._alpha = alpha
         self._noise: Array = -df * _LOG_NODES - 0.5 * df * (sd / self.unit) ** 2 / NODES**2
+        self.noise_sd = self._believed_sd()
         self._likelihood: dict[str, Array] = {}  # log, on GRID, by candidate; the last one to be measured comes last
         self._learnt_from = 0
         self._log_something: Array = np.zeros(len(NODES))
@@ -100,6 +101,7 @@ class Beliefs:
             for name, log_likelihood in zip(block.candidates, added, strict=True):
                 self._likelihood[name] = self._likelihood.pop(name, 0.0) + log_likelihood
         self._noise = FORGETS * noise
+        self.noise_sd = self._believed_sd()
         self._relearn()
 
     def _ask_the_guard(self, candidates: Sequence[str], density: Array, noise: Array) -> None:
@@ -132,8 +134,7 @@ class Beliefs:
 
     # -- telling
 
-    @property
-    def noise_sd(self) -> float:
+    def _believed_sd(self) -> float:
         """Standard deviation between repeats, in the metric's own units: the belief's geometric mean."""
         return float(np.exp(_normalised(self._noise) @ _LOG_NODES)) * self.unit
 

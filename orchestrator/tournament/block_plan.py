@@ -17,10 +17,9 @@ from orchestrator.tournament.settings import Settings
 from workers.trial import Outcome
 
 LARGEST = 64  # 128 brings 3 % more at sd 3e-4 and 7 % at 2e-3, twice as late
-FIRST = 16  # before anything is known of how edits interact
+FIRST = 64
 SMALLEST = 8
 FEWEST = 3  # candidates that are worth a block
-RESERVED = 2  # trials at the end: the final of what the last block brings
 PATIENCE_TRIALS = 0.2  # of a trial's time, and
 PATIENCE_S = 60.0  # at most: so long do too few candidates wait for company while a worker is free
 CROWDED = 0.65  # a block less full than this share of its size, for clashes, leaves GPU time unused
@@ -36,6 +35,7 @@ class Outlook:
     beliefs: Beliefs | None
     p_null: Mapping[str, float]  # of those that blocks have told of, the most promising first
     trials_left: float  # inf where no limit ends the campaign
+    reserved: float  # how many of them are for the finals at the end
     more_to_come: bool  # proposers may yet bring candidates
     trial_s: float | None  # what a trial takes
     now: float
@@ -48,14 +48,13 @@ def wanted(ledger: Ledger, settings: Settings, outlook: Outlook) -> int:
     if outlook.trials_left < SMALLEST:
         return 1
     ahead = len(ledger.workers) if len(ledger.workers) > 1 else 0
-    between_blocks = sum(not candidate.open_blocks for candidate in ledger.in_blocks.values())
-    return max(2, size_of_next(ledger, settings, outlook) + ahead - between_blocks)
+    return max(2, size_of_next(ledger, settings, outlook) + ahead - len(ledger.between_blocks))
 
 
 def size_of_next(ledger: Ledger, settings: Settings, outlook: Outlook) -> int:
     """Rows of the next block, were there candidates enough; 0 where too few trials are left for any."""
     size: float = settings.block or _sharpest(ledger, outlook)
-    left = outlook.trials_left - RESERVED
+    left = outlook.trials_left - outlook.reserved
     if left < 3 * size:  # the last blocks share what is left evenly
         size = left / math.ceil(left / size) if left >= 1 else 0
     return max((each for each in SIZES if each <= size), default=0)
@@ -64,13 +63,12 @@ def size_of_next(ledger: Ledger, settings: Settings, outlook: Outlook) -> int:
 def _sharpest(ledger: Ledger, outlook: Outlook) -> int:
     """The size whose contrasts are sharpest at one candidate a row: noise falls with the rows, but where edits interact each
     further one in a block blurs all others."""
-    residual = [(block.residual_squares, block.residual_df, len(block.candidates)) for block in ledger.blocks.closed]
-    df = sum(each[1] for each in residual)
-    if df < 2 or outlook.beliefs is None:
+    book = ledger.blocks
+    if book.residual_df < 2 or outlook.beliefs is None:
         return FIRST
     noise = outlook.beliefs.repeats_variance(outlook.beliefs.noise_sd**2)
-    excess = max(0.0, sum(each[0] for each in residual) - df * noise)
-    blur = excess / (sum(each[1] * each[2] ** 2 for each in residual) + 2 * 900.0)
+    excess = max(0.0, book.residual_squares - book.residual_df * noise)
+    blur = excess / (book.residual_pairs + 2 * 900.0)
     return min((16, 32, LARGEST), key=lambda size: (noise / size + blur * size, -size))
 
 
@@ -83,6 +81,12 @@ def next_base(ledger: Ledger) -> tuple[str, str | None]:
     return ledger.champion.commit, None
 
 
+def keeps_back(ledger: Ledger, settings: Settings, outlook: Outlook) -> bool:
+    """Whether what is left of the campaign is for the finals of what blocks have won or may yet win."""
+    may_win = bool(ledger.blocks.open or ledger.won or ledger.open_stack)
+    return settings.lanes != "solo" and may_win and outlook.trials_left <= outlook.reserved
+
+
 def next_row(ledger: Ledger) -> tuple[Block, int] | None:
     """The next row of the oldest block that has rows left."""
     return next(((block, block.todo[-1]) for block in ledger.blocks.open.values() if block.todo), None)
@@ -93,9 +97,11 @@ def step(
 ) -> Compose | BlockOpened | StartTrial | SentSolo | None:
     """What brings the next block nearer, where a worker is free and no row is left to be run; None: nothing at this time."""
     size = size_of_next(ledger, settings, outlook)
-    if settings.lanes == "solo" or outlook.beliefs is None:
+    if settings.lanes == "solo":
         return None
     candidates = _eligible(ledger, outlook)
+    if _better_company_is_near(candidates, size, outlook):
+        return None
     if len(candidates) < FEWEST or size < SMALLEST:
         return _too_few(ledger, candidates, size, settings, outlook)
     base, stack = next_base(ledger)
@@ -132,7 +138,9 @@ def _opened(
 
 def again(ledger: Ledger, settings: Settings, outlook: Outlook) -> Compose | BlockOpened | None:
     """The same candidates in a second block at the same time, where a worker would have nothing else to do."""
-    if settings.lanes == "solo" or len(ledger.workers) < 2 or outlook.trials_left <= RESERVED + SMALLEST:
+    if any(c.state is CandidateState.WAITING and not c.alone for c in ledger.pending.values()):
+        return None  # they are about to be in a block
+    if settings.lanes == "solo" or len(ledger.workers) < 2 or outlook.trials_left <= outlook.reserved + SMALLEST:
         return None
     base, stack = next_base(ledger)
     size = size_of_next(ledger, settings, outlook)
@@ -151,11 +159,11 @@ def again(ledger: Ledger, settings: Settings, outlook: Outlook) -> Compose | Blo
 
 def _eligible(ledger: Ledger, outlook: Outlook) -> list[Candidate]:
     """Who may be in the next block: first those that stayed from former ones, the most promising first, then the new."""
-    stayed = [ledger.in_blocks[name] for name in outlook.p_null if name in ledger.in_blocks]
-    told = set(outlook.p_null)
-    untold = [candidate for candidate in ledger.in_blocks.values() if candidate.id not in told]
+    free = ledger.between_blocks
+    stayed = [free[name] for name in outlook.p_null if name in free]
+    untold = [candidate for name, candidate in free.items() if name not in outlook.p_null]
     waiting = [c for c in ledger.pending.values() if c.state is CandidateState.WAITING and not c.alone]
-    return [candidate for candidate in (*stayed, *untold, *waiting) if _is_free(candidate)]
+    return [*stayed, *untold, *waiting]
 
 
 def _is_free(candidate: Candidate) -> bool:
@@ -173,19 +181,22 @@ def _spare(size: int, ledger: Ledger, outlook: Outlook) -> int:
 
 def _too_few(ledger: Ledger, candidates: list[Candidate], size: int, settings: Settings, outlook: Outlook) -> SentSolo | None:
     """Too few for a block: they wait a moment for company, then race alone, the most promising first."""
-    if not candidates or settings.lanes == "blocks" or outlook.trials_left <= RESERVED:
+    if not candidates or settings.lanes == "blocks" or outlook.trials_left <= outlook.reserved:
         return None
     racing = sum(c.alone for c in ledger.pending.values() if c.state in (CandidateState.WAITING, CandidateState.RACING))
     if racing >= len(ledger.workers):
         return None
-    if size >= SMALLEST and outlook.more_to_come and not _waited_long(candidates, outlook):
-        return None
     return SentSolo(candidates[0].id, "too few edits are there to be measured together")
 
 
-def _waited_long(candidates: list[Candidate], outlook: Outlook) -> bool:
+def _better_company_is_near(candidates: list[Candidate], size: int, outlook: Outlook) -> bool:
+    """Whether a block of so few should wait a moment: ideas come in bursts."""
+    if not candidates or not outlook.more_to_come or not SMALLEST <= size or len(candidates) >= size / 2:
+        return False
     patience_s = PATIENCE_S if outlook.trial_s is None else min(PATIENCE_S, PATIENCE_TRIALS * outlook.trial_s)
-    return outlook.now - min(candidate.proposed_at for candidate in candidates) > patience_s
+    return outlook.now - max(candidate.proposed_at for candidate in candidates) < patience_s / 2 and (
+        outlook.now - min(candidate.proposed_at for candidate in candidates) < patience_s
+    )
 
 
 def _crowded(fit: list[str], asked: tuple[str, ...], room: int, size: int, outlook: Outlook) -> bool:

@@ -82,11 +82,11 @@ def judge_blocks(ledger: Ledger, beliefs: Beliefs, p_null: Mapping[str, float], 
 
     `p_null` holds those that a closed block has told of, the most promising first.
     """
+    needed, allowed = _bar(ledger, settings)
     for name, null in p_null.items():
         candidate = ledger.in_blocks.get(name)
         if candidate is None:
             continue
-        needed, allowed = _bar(ledger, settings)
         wins = allowed is None or (beliefs.may_keep and null <= allowed)
         if wins and needed is not None:
             wins = float(beliefs.e_values([name])[0]) >= needed
@@ -109,8 +109,7 @@ def _bar(ledger: Ledger, settings: Settings) -> tuple[float | None, float | None
     keeps, alpha = len(ledger.race_wins), settings.false_keep_rate
     if settings.rule == "provable":  # online e-BH: valid under any dependence between candidates
         return settings.planned_candidates / (alpha * (keeps + 1)), None
-    spent = sum(win.p_null for win in ledger.race_wins)
-    return None, max(0.0, min(LOCAL_FDR_CAP, LOCAL_FDR_SHARE * alpha * (keeps + 1) - spent))
+    return None, max(0.0, min(LOCAL_FDR_CAP, LOCAL_FDR_SHARE * alpha * (keeps + 1) - ledger.wins_p_null))
 
 
 def _evidence(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestrator.events import CandidateDecided, StackDecided, Verdict
+from orchestrator.events import CandidateDecided, Purpose, StackDecided, Verdict
 from orchestrator.ledger import Ledger, Stack
 from orchestrator.tournament.constraints import broken_constraint
 from orchestrator.tournament.evidence import p_better
@@ -69,7 +69,7 @@ def judge_final(ledger: Ledger, stack: Stack, settings: Settings) -> StackDecide
         return None
     better = p_better(contrast)
     kept = _decide(samples.n, better, _rule_for(ledger, stack), final_cap(settings))
-    if kept is None or (kept and any(trial.ended is None for trial in trials)):
+    if kept is None or (kept and any(trial.ended is None and trial.started.purpose is Purpose.FINAL for trial in trials)):
         return None  # a crash may yet arrive from a trial that still runs
     evidence = evidence_of(contrast, samples, reference, 1.0 - better, "final", None, None)
     told = f"{evidence.effect:+.4g} ± {evidence.stderr:.2g} over {samples.n} trials against the champion's {reference.n}"

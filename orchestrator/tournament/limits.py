@@ -11,6 +11,9 @@ from orchestrator.tournament.settings import Prices, Settings
 # These two only end the proposing: whatever is under way is raced to its end.
 PROPOSING_ENDS = frozenset({StopReason.CANDIDATES, StopReason.PROPOSALS})
 
+FINALS_AT_THE_END = 2  # trials that are kept back for what the last block brings
+FINAL_ROUND = 1.1  # trial times that a final takes, at the end of a campaign that a clock ends
+
 
 def gpu_hours(ledger: Ledger) -> float:
     return ledger.gpu_seconds / 3600
@@ -62,6 +65,11 @@ def trials_left(ledger: Ledger, settings: Settings, now: float) -> float:
             a_trial_h = gpu_hours(ledger) / (len(ledger.trials) - len(ledger.open_trials))
             left = min(left, (limits.gpu_hours - gpu_hours(ledger)) / a_trial_h - len(ledger.open_trials))
     return max(0.0, left)
+
+
+def reserved_trials(ledger: Ledger, settings: Settings) -> float:
+    """How many of the trials left are for finals: where time ends the campaign, all that run beside the last final."""
+    return FINALS_AT_THE_END + (len(ledger.workers) * FINAL_ROUND if settings.limits.hours is not None else 0)
 
 
 def _at(spent: float, limit: float | None) -> bool:

@@ -20,6 +20,7 @@ from orchestrator.tournament.schedule import next_trial
 from orchestrator.tournament.settings import Settings
 from workers.trial import Outcome
 
+OWN_FAULTS = (Outcome.CRASH, Outcome.TIMEOUT, Outcome.VIOLATION)
 INFRA_IN_A_ROW = 10  # after so many failures of the machines without one success (three on each worker), a person is needed
 
 
@@ -29,7 +30,8 @@ class Tournament:
         self.settings = settings
         self._prior = LearntPrior()
         self._judged: object = None  # the state of the evidence at which no race was ready to be decided
-        self._blocks_judged: object = None  # and at which no block
+        self._blocks_judged: object = None  # and at which no candidate in blocks
+        self._faults_seen: object = None
         self._beliefs: Beliefs | None = None
         self._p_null: dict[str, float] = {}
         self._p_null_at = -1  # closed blocks
@@ -83,6 +85,9 @@ class Tournament:
         state = (ledger.book.count, sum(ledger.outcomes.values()), len(ledger.decided_races), len(ledger.race_wins))
         if state == self._judged:
             return None
+        if not ledger.answered:
+            self._judged = state
+            return None
         prior = self._prior.of(ledger.decided_races, self.settings.minimize)
         for candidate in sorted(ledger.answered.values(), key=lambda answered: answered.nth):
             decided = judge_race(ledger, candidate, prior, self.settings)
@@ -96,16 +101,14 @@ class Tournament:
         for block in ledger.blocks.open.values():
             if block.is_over:
                 return blocks.close(block, in_time=len(ledger.workers) == 1)
-        state = (sum(ledger.outcomes.values()), len(ledger.blocks.closed), len(ledger.race_wins), len(ledger.in_blocks))
-        if state == self._blocks_judged:
-            return None
-        decided = self._crashed_alone() or self._judge_blocks()
-        if decided is None:
-            self._blocks_judged = state
-        return decided
+        return self._at_fault() or self._judge_blocks()
 
-    def _crashed_alone(self) -> SentSolo | CandidateDecided | None:
+    def _at_fault(self) -> SentSolo | CandidateDecided | None:
+        """What becomes of who may have crashed a smoke test or a block's rows; looked at after each further crash."""
         ledger = self.ledger
+        crashes = sum(n for outcome, n in ledger.outcomes.items() if outcome in OWN_FAULTS)
+        if self._faults_seen == (crashes, ledger.states[CandidateState.CRASHED], ledger.ran):
+            return None
         for candidate in ledger.pending.values():
             if len(candidate.suspects) == 1 and not candidate.runs and not candidate.running:
                 trial = block_plan.crashed_alone(ledger, candidate)
@@ -117,13 +120,20 @@ class Tournament:
             suspect = blocks.suspect_of(ledger, block)
             if suspect is not None:
                 return suspect
+        self._faults_seen = (crashes, ledger.states[CandidateState.CRASHED], ledger.ran)
         return None
 
     def _judge_blocks(self) -> CandidateDecided | None:
-        beliefs = self._learnt()
-        if beliefs is None or not self.ledger.blocks.closed:
+        ledger = self.ledger
+        state = (len(ledger.blocks.closed), len(ledger.race_wins))
+        if not ledger.blocks.closed or state == self._blocks_judged:
             return None
-        return blocks.judge_blocks(self.ledger, beliefs, self._p_null_in_blocks(beliefs), self.settings)
+        beliefs = self._learnt()
+        assert beliefs is not None, "a block was closed before the baseline was there"
+        decided = blocks.judge_blocks(ledger, beliefs, self._p_null_in_blocks(beliefs), self.settings)
+        if decided is None:
+            self._blocks_judged = state
+        return decided
 
     def _learnt(self) -> Beliefs | None:
         """The beliefs after every closed block; None before the baseline is there, and where there are no blocks."""
@@ -156,6 +166,7 @@ class Tournament:
             beliefs,
             {} if beliefs is None else self._p_null_in_blocks(beliefs),
             limits.trials_left(ledger, self.settings, now),
+            limits.reserved_trials(ledger, self.settings),
             ledger.limit is None and not ledger.exhausted >= set(self.settings.proposers),
             limits.mean_trial_s(ledger),
             now,

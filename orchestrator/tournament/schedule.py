@@ -47,13 +47,16 @@ def next_trial(ledger: Ledger, settings: Settings, promise: Promise, outlook: Ou
         or _row(ledger, settings, free[0])
         or block_plan.step(ledger, settings, outlook, free[0])
         or _final(ledger, settings, due=True)
-        or _repeat(ledger, settings)
-        or _further_sample(ledger, settings, sorted(ledger.answered.values(), key=lambda c: c.nth), promise, at_once=1)
-        or _new_candidate(ledger, settings)
-        or _further_sample(ledger, settings, ledger.racing.values(), promise, at_once=settings.max_repeats)
-        or block_plan.again(ledger, settings, outlook)
-        or _champion_again(ledger)
     )
+    if choice is None and not block_plan.keeps_back(ledger, settings, outlook):
+        choice = (
+            _repeat(ledger, settings)
+            or _further_sample(ledger, settings, sorted(ledger.answered.values(), key=lambda c: c.nth), promise, at_once=1)
+            or _new_candidate(ledger, settings)
+            or _further_sample(ledger, settings, ledger.racing.values(), promise, at_once=settings.max_repeats)
+            or block_plan.again(ledger, settings, outlook)
+            or _champion_again(ledger)
+        )
     if not isinstance(choice, tuple):
         return choice
     purpose, commit, candidates, stack = choice
@@ -72,7 +75,7 @@ def _row(ledger: Ledger, settings: Settings, worker: str) -> StartTrial | None:
     opened = block.opened
     members = block.members(row)
     seed = _drawn(f"{settings.seed}/{'common' if settings.common_seeds else opened.block}/{row}")
-    if row == 0 and opened.stack is not None and _is_undecided(ledger, opened.stack):
+    if row == 0 and opened.stack is not None and _is_unmeasured(ledger, opened.stack):
         built = ledger.stacks[opened.stack].built
         final = Purpose.FINAL, built.commit, built.candidates
         return StartTrial(worker, *final, seed, opened.stack, block=opened.block, row=row)
@@ -80,8 +83,10 @@ def _row(ledger: Ledger, settings: Settings, worker: str) -> StartTrial | None:
     return StartTrial(worker, Purpose.BLOCK, commit, members, seed, base=opened.base, block=opened.block, row=row)
 
 
-def _is_undecided(ledger: Ledger, stack: str) -> bool:
-    return ledger.open_stack is not None and ledger.open_stack.built.stack == stack and ledger.open_stack.decided is None
+def _is_unmeasured(ledger: Ledger, stack: str) -> bool:
+    """Whether the final of this stack has not begun."""
+    due = ledger.open_stack
+    return due is not None and due.built.stack == stack and due.decided is None and not _counted(ledger, due.built.commit)
 
 
 def _row_0_is_its_final(ledger: Ledger) -> bool:
@@ -103,10 +108,9 @@ def _final(ledger: Ledger, settings: Settings, *, due: bool) -> _Choice | None:
     if stack is None or stack.decided is not None or not due:
         return None
     done, counted = ledger.samples(stack.built.commit).n, _counted(ledger, stack.built.commit)
-    if measured_in_blocks(ledger, stack) and counted == 0:
-        return Purpose.FINAL, stack.built.commit, stack.built.candidates, stack.built.stack
-    if measured_in_blocks(ledger, stack) and done == 0:
-        return None
+    if done == 0 and measured_in_blocks(ledger, stack):
+        built = stack.built
+        return (Purpose.FINAL, built.commit, built.candidates, built.stack) if counted == 0 else None
     if _counted(ledger, stack.built.base) < min(counted, settings.baseline_repeats):
         return Purpose.REPEAT, stack.built.base, (), None
     want = 2 if done < 2 else max(4, done + 1)  # as judge_final looks: at two, at four, then at each
