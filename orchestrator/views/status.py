@@ -49,6 +49,13 @@ class NoiseStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class BlocksStatus:
+    open: int
+    closed: int
+    candidates: int  # measured together and undecided
+
+
+@dataclass(frozen=True, slots=True)
 class SpendStatus:
     usd: float
     gpu_hours: float
@@ -79,6 +86,7 @@ class Status:
     held_out: HeldOut | None  # on the split that decided nothing
     noise: NoiseStatus
     candidates: dict[str, int]
+    blocks: BlocksStatus
     trials: dict[str, int]
     trials_running: int
     spend: SpendStatus
@@ -118,6 +126,7 @@ def status(record: Record, now: float) -> Status:
         held_out=held_out(ledger),
         noise=NoiseStatus(noise.sd, noise.repeats),
         candidates=count_candidates(ledger),
+        blocks=BlocksStatus(len(ledger.blocks.open), len(ledger.blocks.closed), len(ledger.in_blocks)),
         trials={outcome.value: ledger.outcomes[outcome] for outcome in Outcome},
         trials_running=len(ledger.busy()) if running else 0,
         spend=SpendStatus(limits.usd(ledger, prices_of(config)), limits.gpu_hours(ledger), limits.energy_wh(ledger)),
@@ -180,6 +189,7 @@ def status_text(status: Status) -> str:
         *([("held out", held_out_text(status.held_out))] if status.held_out is not None else []),
         ("noise", _noise_text(status)),
         ("candidates", _counts(status.candidates)),
+        *([("blocks", _blocks_text(status.blocks))] if status.blocks.open or status.blocks.closed else []),
         ("trials", _trials_text(status)),
         ("limits", _limits_text(status)),
         ("spent", _spent_text(status.spend)),
@@ -242,12 +252,18 @@ def _noise_text(status: Status) -> str:
     if status.noise.stddev is None:
         return "not known yet: nothing was measured twice"
     sd = status.noise.stddev
-    return f"{number(sd, sd)} between repeats of one commit ({status.noise.repeats} samples)"
+    blocks = ", and what the blocks' edits do not explain" if status.blocks.closed else ""
+    return f"{number(sd, sd)} between repeats of one commit ({status.noise.repeats} samples){blocks}"
 
 
 def _counts(counts: dict[str, int]) -> str:
     parts = [f"{count} {name}" for name, count in counts.items() if name != "proposed" and count]
     return f"{counts['proposed']} proposed" + (f": {', '.join(reversed(parts))}" if parts else "")
+
+
+def _blocks_text(blocks: BlocksStatus) -> str:
+    undecided = f"; {plural(blocks.candidates, 'candidate')} measured together" if blocks.candidates else ""
+    return f"{blocks.open} open, {blocks.closed} closed{undecided}"
 
 
 def _trials_text(status: Status) -> str:
