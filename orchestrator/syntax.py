@@ -1,7 +1,8 @@
 """Source text as Python sees it: whether it compiles, and a normal form in which comments and formatting vanish.
 
-Pure: nothing is imported, run or read. In the normal form of a `.py` file comments, formatting and docstrings are dropped and
-names stay; of any other file, and of Python that cannot be parsed or is nested absurdly deep, only trailing whitespace is.
+Pure: nothing is imported, run or read. In the normal form of a `.py` file comments, formatting and docstrings are dropped,
+numbers are their values (`1e-3` is `0.001`, and `1.0` is not `1`), and names stay; of any other file, and of Python that cannot
+be parsed or is nested absurdly deep, only trailing whitespace is dropped.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import ast
 import hashlib
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 
 Changes = Mapping[str, tuple[str | None, str | None]]
 """Path to (text before, text after); None where there is no such file."""
@@ -51,6 +53,34 @@ def normalise(path: str, text: str | None) -> str | None:
     return "text " + "\n".join(line.rstrip() for line in text.split("\n")).rstrip("\n")
 
 
+@lru_cache(maxsize=32)  # an editable file of the champion is the old side of every candidate
+def statements(path: str, text: str) -> tuple[tuple[str, str], ...]:
+    """(scope, normal form) of each statement in its order, without the statements inside of it; a scope is the names and
+    kinds of what stands around it. Of what is not Python, of each line."""
+    if path.endswith(".py"):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return tuple(_statements(_without_docstrings(ast.parse(text)).body, ""))
+        except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
+            pass
+    return tuple(("", line.rstrip()) for line in text.rstrip().split("\n"))
+
+
+_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
+
+
+def _statements(block: Sequence[ast.AST], scope: str) -> Iterator[tuple[str, str]]:
+    for node in block:
+        yield scope, _dump(node, without=_BLOCKS)
+        inside = f"{scope}/{getattr(node, 'name', None) or type(node).__name__}"
+        for name in _BLOCKS:
+            inner = getattr(node, name, None)
+            if inner:
+                yield inside, name
+                yield from _statements(inner, inside)
+
+
 def _without_docstrings(tree: ast.Module) -> ast.Module:
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and (
@@ -63,8 +93,9 @@ def _without_docstrings(tree: ast.Module) -> ast.Module:
     return tree
 
 
-def _dump(node: object) -> str:
-    """As `ast.dump`, without what is empty, so that it says the same under every Python that reads the same program."""
+def _dump(node: object, without: tuple[str, ...] = ()) -> str:
+    """As `ast.dump`, without what is empty, so that it says the same under every Python that reads the same program.
+    `without`: fields of the outermost node that are left out."""
     if isinstance(node, list):
         return f"[{','.join(map(_dump, node))}]"
     if not isinstance(node, ast.AST):
@@ -72,7 +103,7 @@ def _dump(node: object) -> str:
     fields = [
         f"{name}={_dump(value)}"
         for name, value in ast.iter_fields(node)
-        if not (value is None or value == [] or name in ("kind", "ctx"))
+        if not (value is None or value == [] or name in ("kind", "ctx") or name in without)
     ]
     return f"{type(node).__name__}({','.join(fields)})"
 
