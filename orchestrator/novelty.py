@@ -1,8 +1,8 @@
 """What has been tried already, and how it went: no GPU measures a change again, and its proposer hears the result. Pure.
 
 A change is recognised on whatever champion it is made: by which statements of which scope become which others (of files other
-than Python's: which lines), in their normal form. A neighbour that changed meanwhile may hide it, which costs a few trials; two
-changes that differ are never taken for one.
+than Python's: which lines), in their normal form; where constants alone change, by which of a statement become which, whatever
+its others are by now. What changed meanwhile close by may hide it, which costs a few trials.
 
 On the champion as it is, nothing is tried twice. What was tried on an earlier champion is refused only while it is still being
 measured there, or where every try was clearly worse: a near miss, a crash or a race without a clear end may fare better on
@@ -18,7 +18,7 @@ from difflib import SequenceMatcher
 
 from orchestrator.candidate import PENDING, Candidate, CandidateState
 from orchestrator.ledger import Ledger
-from orchestrator.syntax import Changes, normalise, statements
+from orchestrator.syntax import Changes, Statement, normalise, statements
 from orchestrator.views.plain import one_line
 from orchestrator.views.words import change as effect_text
 
@@ -34,8 +34,6 @@ _FATES = {
     CandidateState.CONFLICT: "did not fit on a later champion",
     CandidateState.KEPT: "kept",
 }
-
-Statement = tuple[str, str]
 
 
 # -- the same change
@@ -58,8 +56,21 @@ def _hunks(old: Sequence[Statement], new: Sequence[Statement]) -> Iterator[list[
     """What is removed and added, with where that is: its scopes, and which of several like places it is."""
     for start, stop, added in _differences(old, new):
         removed = old[start:stop]
-        anchor = removed or old[max(0, start - 1) : start]  # of an insertion: behind what it stands
-        yield [removed, added, None if removed else anchor, _nth(old, anchor, start if removed else start - 1)]
+        if _forms(removed) == _forms(added):
+            for at, (was, now) in enumerate(zip(removed, added, strict=True), start):
+                if was != now:
+                    yield [_forms([was]), _constants(was, now), _nth(_forms(old), _forms([was]), at)]
+        else:
+            anchor = removed or old[max(0, start - 1) : start]  # of an insertion: behind what it stands
+            yield [removed, added, None if removed else anchor, _nth(old, anchor, start if removed else start - 1)]
+
+
+def _forms(of: Sequence[Statement]) -> list[tuple[str, str]]:
+    return [(scope, form) for scope, form, _ in of]
+
+
+def _constants(was: Statement, now: Statement) -> list[tuple[int, str, str]]:
+    return [(i, old, new) for i, (old, new) in enumerate(zip(was[2], now[2], strict=True)) if old != new]
 
 
 def _differences(old: Sequence[Statement], new: Sequence[Statement]) -> Iterator[tuple[int, int, Sequence[Statement]]]:
@@ -77,12 +88,12 @@ def _differences(old: Sequence[Statement], new: Sequence[Statement]) -> Iterator
             yield head + i, head + j, now[k:m]
 
 
-def _nth(statements: Sequence[Statement], stretch: Sequence[Statement], at: int) -> int:
+def _nth(among: Sequence[object], stretch: Sequence[object], at: int) -> int:
     """How many stretches like this one begin before it."""
     if not stretch:
         return 0
     size = len(stretch)
-    return sum(statements[i] == stretch[0] and statements[i : i + size] == stretch for i in range(at))
+    return sum(among[i] == stretch[0] and among[i : i + size] == stretch for i in range(at))
 
 
 # -- how it went

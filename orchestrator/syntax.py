@@ -53,10 +53,13 @@ def normalise(path: str, text: str | None) -> str | None:
     return "text " + "\n".join(line.rstrip() for line in text.split("\n")).rstrip("\n")
 
 
+Statement = tuple[str, str, tuple[str, ...]]
+"""What stands around it (names and kinds), its form with every constant left open, and the constants in their order."""
+
+
 @lru_cache(maxsize=32)  # an editable file of the champion is the old side of every candidate
-def statements(path: str, text: str) -> tuple[tuple[str, str], ...]:
-    """(scope, normal form) of each statement in its order, without the statements inside of it; a scope is the names and
-    kinds of what stands around it. Of what is not Python, of each line."""
+def statements(path: str, text: str) -> tuple[Statement, ...]:
+    """The statements of a file in their order, each without the statements inside of it. Of what is not Python, each line."""
     if path.endswith(".py"):
         try:
             with warnings.catch_warnings():
@@ -64,20 +67,22 @@ def statements(path: str, text: str) -> tuple[tuple[str, str], ...]:
                 return tuple(_statements(_without_docstrings(ast.parse(text)).body, ""))
         except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
             pass
-    return tuple(("", line.rstrip()) for line in text.rstrip().split("\n"))
+    return tuple(("", line.rstrip(), ()) for line in text.rstrip().split("\n"))
 
 
 _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 
 
-def _statements(block: Sequence[ast.AST], scope: str) -> Iterator[tuple[str, str]]:
+def _statements(block: Sequence[ast.AST], scope: str) -> Iterator[Statement]:
     for node in block:
-        yield scope, _dump(node, without=_BLOCKS)
+        constants: list[str] = []
+        form = _dump(node, without=_BLOCKS, constants=constants)
+        yield scope, form, tuple(constants)
         inside = f"{scope}/{getattr(node, 'name', None) or type(node).__name__}"
         for name in _BLOCKS:
             inner = getattr(node, name, None)
             if inner:
-                yield inside, name
+                yield inside, name, ()
                 yield from _statements(inner, inside)
 
 
@@ -93,15 +98,20 @@ def _without_docstrings(tree: ast.Module) -> ast.Module:
     return tree
 
 
-def _dump(node: object, without: tuple[str, ...] = ()) -> str:
+def _dump(node: object, without: tuple[str, ...] = (), constants: list[str] | None = None) -> str:
     """As `ast.dump`, without what is empty, so that it says the same under every Python that reads the same program.
-    `without`: fields of the outermost node that are left out."""
+
+    `without`: fields of the outermost node that are left out; `constants`: where constants go, instead of into the text.
+    """
     if isinstance(node, list):
-        return f"[{','.join(map(_dump, node))}]"
+        return f"[{','.join(_dump(each, constants=constants) for each in node)}]"
     if not isinstance(node, ast.AST):
         return repr(node)
+    if constants is not None and isinstance(node, ast.Constant):
+        constants.append(repr(node.value))
+        return "Constant"
     fields = [
-        f"{name}={_dump(value)}"
+        f"{name}={_dump(value, constants=constants)}"
         for name, value in ast.iter_fields(node)
         if not (value is None or value == [] or name in ("kind", "ctx") or name in without)
     ]
