@@ -39,6 +39,7 @@ def syntax_problem(path: str, text: str) -> str | None:
     return None
 
 
+@lru_cache(maxsize=32)  # every gate asks for the same few texts
 def normalise(path: str, text: str | None) -> str | None:
     """The normal form of a file's text; None stays None. Equal forms do the same."""
     if text is None:
@@ -57,7 +58,7 @@ Statement = tuple[str, str, tuple[str, ...]]
 """What stands around it (names and kinds), its form with every constant left open, and the constants in their order."""
 
 
-@lru_cache(maxsize=32)  # an editable file of the champion is the old side of every candidate
+@lru_cache(maxsize=32)
 def statements(path: str, text: str) -> tuple[Statement, ...]:
     """The statements of a file in their order, each without the statements inside of it. Of what is not Python, each line."""
     if path.endswith(".py"):
