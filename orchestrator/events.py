@@ -162,6 +162,7 @@ class Admitted:
     base: str
     diff_lines: int  # added + removed
     fingerprint: str  # of the normalised syntax of what it changed: the duplicate gate's key
+    change: str = ""  # of the change itself, whatever else the base holds: equal for one edit on two champions
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,6 +98,7 @@ class Status:
     warnings: list[str]
     run_dir: str
     report: str | None
+    notebook: str | None
     pid: int | None
     host: str | None
 
@@ -138,6 +139,7 @@ def status(record: Record, now: float) -> Status:
         warnings=[one_line(note.text) for _, note in record.notes if note.level == "warning"][-5:],
         run_dir=str(record.run.path.absolute()),
         report=str(record.run.report.absolute()) if record.run.report.is_file() else None,
+        notebook=str(record.run.notebook.absolute()) if record.run.notebook.is_file() else None,
         pid=record.holder.pid if record.holder is not None else None,
         host=record.holder.host if record.holder is not None else None,
     )
@@ -201,6 +203,8 @@ def status_text(status: Status) -> str:
         rows += [("", _worker_text(each)) for each in status.workers[:WORKERS_SHOWN]]
     if status.report is not None:
         rows.append(("report", status.report))
+    if status.notebook is not None:
+        rows.append(("notebook", status.notebook))
     rows += [("warning", text) for text in status.warnings]
     width = max(len(label) for label, _ in rows)
     unconfined = "; sandbox: none" if status.sandbox == "none" else ""
