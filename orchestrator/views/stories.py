@@ -76,8 +76,8 @@ def evidence_lines(evidence: Evidence, state: CandidateState, *, minimize: bool)
     else:
         lines.append(f"The evidence against “no better” stood at {odds(evidence.e_value)} to 1 (its e-value)")
     if state is CandidateState.INCONCLUSIVE:
-        used_up = f"the {plural(len(evidence.blocks), 'block')} that it was in" if evidence.blocks else "its trials"
-        lines.append(f"{used_up[0].upper()}{used_up[1:]} were used up before that was enough: a near miss, worth another idea")
+        used_up = f"After {plural(len(evidence.blocks), 'block')}" if evidence.blocks else "When its trials were used up"
+        lines.append(f"{used_up} that was not enough: a near miss, worth another idea")
     return lines
 
 
