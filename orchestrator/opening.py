@@ -19,7 +19,7 @@ from orchestrator.config import Config, ConfigError, Replay, dump_config, load_c
 from orchestrator.confinement import HARMLESS, Sandbox, UnconfinedError, sandbox_for
 from orchestrator.journal import Journal, JournalError
 from orchestrator.ledger import PENDING, Candidate, Ledger
-from orchestrator.proposers.base import Proposer, Result
+from orchestrator.proposers.base import AnyProposer, Result
 from orchestrator.repository import CampaignRepository
 from orchestrator.run_directory import RunDirectory, refuse_existing
 from orchestrator.stacking import Stacking
@@ -43,7 +43,7 @@ class Parts:
     repository: CampaignRepository
     admission: Admission
     stacking: Stacking
-    proposers: tuple[Proposer, ...]
+    proposers: tuple[AnyProposer, ...]
     sandbox: Sandbox
 
     def close(self) -> None:
@@ -160,7 +160,7 @@ def candidates_ended_by(event: ev.Event, ledger: Ledger) -> list[Candidate]:
     return [ledger.candidates[name] for name in names if ledger.candidates[name].state not in PENDING]
 
 
-def tell(by_name: dict[str, Proposer], candidate: Candidate, config: Config) -> None:
+def tell(by_name: dict[str, AnyProposer], candidate: Candidate, config: Config) -> None:
     """Let a candidate's proposer hear how it ended."""
     proposer = by_name.get(candidate.proposed.proposer)
     if proposer is None:  # a person's, or of a proposer that the config no longer has
@@ -173,7 +173,7 @@ def tell(by_name: dict[str, Proposer], candidate: Candidate, config: Config) -> 
     proposer.learn(Result(candidate.id, candidate.proposed.token, candidate.state.value, effect, metrics))
 
 
-def settings_of(config: Config, made: tuple[Proposer, ...], ledger: Ledger) -> Settings:
+def settings_of(config: Config, made: tuple[AnyProposer, ...], ledger: Ledger) -> Settings:
     """The tournament's rules, from the config."""
     assert ledger.opened is not None
     wanted = config.tournament
@@ -207,7 +207,7 @@ def settings_of(config: Config, made: tuple[Proposer, ...], ledger: Ledger) -> S
     )
 
 
-def planned_candidates(config: Config, made: tuple[Proposer, ...]) -> int:
+def planned_candidates(config: Config, made: tuple[AnyProposer, ...]) -> int:
     """Over how many candidates the error rate is spent: the least that a limit or the proposers allow."""
     known = [limit for limit in (config.limits.candidates, config.limits.trials) if limit is not None]
     counts = [proposer.planned() for proposer in made]
