@@ -15,7 +15,7 @@ from pathlib import Path
 from orchestrator import events as ev
 from orchestrator import proposers
 from orchestrator.admission import Admission
-from orchestrator.config import Config, ConfigError, Replay, dump_config, load_config, with_runner
+from orchestrator.config import Config, ConfigError, Llm, ProposerEntry, Replay, dump_config, load_config, with_runner
 from orchestrator.confinement import HARMLESS, Sandbox, UnconfinedError, sandbox_for
 from orchestrator.journal import Journal, JournalError
 from orchestrator.ledger import PENDING, Candidate, Ledger
@@ -100,7 +100,23 @@ def open_parts(run: RunDirectory, overrides: Sequence[str] = ()) -> Parts:
     admission = Admission(repository, scoping)
     settings = settings_of(config, made, ledger)
     stacking = Stacking(admission, ledger)
+    _attach(made, run, config, settings, ledger, admission)
     return Parts(run, config, settings, journal, ledger, repository, admission, stacking, made, confinement)
+
+
+def _attach(
+    made: tuple[AnyProposer, ...], run: RunDirectory, config: Config, settings: Settings, ledger: Ledger, admission: Admission
+) -> None:
+    """Show those who write with a model what they may look at; they share one purse."""
+    if not any(entry.kind == "llm" for entry in config.proposers):
+        return
+    from orchestrator.proposers.llm.building import desk_of
+    from orchestrator.proposers.llm.proposer import LlmProposer
+
+    desk = desk_of(run, config, settings, ledger, admission)
+    for proposer in made:
+        if isinstance(proposer, LlmProposer):
+            proposer.attach(desk)
 
 
 def _check_mounts(config: Config) -> None:
@@ -231,11 +247,16 @@ def _with_absolute_paths(config: Config, working_dir: Path) -> Config:
     """`resume` may be typed elsewhere."""
     mounts = tuple(str((working_dir / mount).expanduser().resolve()) for mount in config.target.mounts)
     target = config.target.model_copy(update={"mounts": mounts})
-    entries = tuple(
-        entry.model_copy(update={"path": str((working_dir / entry.path).resolve())}) if isinstance(entry, Replay) else entry
-        for entry in config.proposers
-    )
+    entries = tuple(_with_absolute_path(entry, working_dir) for entry in config.proposers)
     return config.model_copy(update={"proposers": entries, "target": target})
+
+
+def _with_absolute_path(entry: ProposerEntry, working_dir: Path) -> ProposerEntry:
+    if isinstance(entry, Replay):
+        return entry.model_copy(update={"path": str((working_dir / entry.path).resolve())})
+    if isinstance(entry, Llm) and entry.replay is not None:
+        return entry.model_copy(update={"replay": str((working_dir / entry.replay).resolve())})
+    return entry
 
 
 def _write_config(run: RunDirectory, config: Config) -> None:

@@ -54,6 +54,10 @@ def build(entry: ProposerEntry, *, index: int, seed: int, working_dir: Path, nam
 
         key = f"proposers[{index}].path"
         return ReplayProposer(entry.path, name=name or entry.kind, working_dir=working_dir, key=key)
+    if entry.kind == "llm":
+        from orchestrator.proposers.llm import building
+
+        return building.build(entry, index=index, seed=seed, working_dir=working_dir, name=name or entry.kind)
     from orchestrator.proposers.knobs import KnobsProposer
 
     return KnobsProposer(seed=(seed, index), name=name or entry.kind, only=entry.only)

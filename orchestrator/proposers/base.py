@@ -82,6 +82,7 @@ class Delivery:
     proposals: tuple[Proposal | ProposalError, ...] = ()
     notes: tuple[str, ...] = ()  # one line each, for a person
     ended: str | None = None  # why there will never be another
+    job: str | None = None  # the proposer's own handle of what it worked on, for `taken`
 
 
 @runtime_checkable
