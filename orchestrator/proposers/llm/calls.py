@@ -104,7 +104,7 @@ def check(entry: Llm, key: str, environment: Mapping[str, str]) -> Checked:
         if price is None and not (provider in LOCAL or is_private(api_base)):
             problems.append(
                 f"{key}.price: {model}: litellm knows no price; give price: {{input_per_mtok: …, output_per_mtok: …}} in "
-                "dollars for a million tokens (0 where it is free), or check the model's name"
+                f"dollars for a million tokens (0 where it is free), or mend the model's name{_close(litellm, model)}"
             )
         elif price is None:
             notes.append(f"{model}: litellm knows no price and the config gives none; it is counted as free")
@@ -158,6 +158,8 @@ def _price(litellm: ModuleType, entry: Llm, model: str, index: int) -> Price | N
     try:
         info = litellm.get_model_info(model)
     except Exception:  # noqa: BLE001  litellm raises a bare Exception for a model that it has no price of
+        return None
+    if info.get("key") not in litellm.model_cost:  # made up from the provider's name alone
         return None
     return Price((info.get("input_cost_per_token") or 0.0) * 1e6, (info.get("output_cost_per_token") or 0.0) * 1e6)
 
