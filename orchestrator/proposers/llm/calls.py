@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -70,6 +71,7 @@ def load_litellm() -> ModuleType:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import litellm
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"pydantic\.")  # about litellm's own types, as they are used
     litellm.suppress_debug_info = True
     litellm.telemetry = False
     litellm.drop_params = True  # a model that knows no temperature is asked without one
@@ -77,6 +79,7 @@ def load_litellm() -> ModuleType:
     for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy", "httpx", "openai"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     module: ModuleType = litellm
+    _priced(module)
     return module
 
 
@@ -159,9 +162,15 @@ def _price(litellm: ModuleType, entry: Llm, model: str, index: int) -> Price | N
         info = litellm.get_model_info(model)
     except Exception:  # noqa: BLE001  litellm raises a bare Exception for a model that it has no price of
         return None
-    if info.get("key") not in litellm.model_cost:  # made up from the provider's name alone
+    if info.get("key") not in _priced(litellm):  # made up from the provider's name alone
         return None
     return Price((info.get("input_cost_per_token") or 0.0) * 1e6, (info.get("output_cost_per_token") or 0.0) * 1e6)
+
+
+@cache
+def _priced(litellm: ModuleType) -> frozenset[str]:
+    """The models that litellm came with: a router adds those that it is given, at no price."""
+    return frozenset(litellm.model_cost)
 
 
 class Models:
@@ -245,9 +254,15 @@ class Models:
         kind = type(error).__name__
         said = one_line(self._redaction.of(str(error)), REASON_CHARS)
         reason = said if kind in said else f"{kind}: {said}"
-        headers = getattr(getattr(error, "response", None), "headers", None) or {}
-        after = _seconds(headers.get("retry-after"))
+        after = next((found for headers in _headers(error) if (found := _seconds(headers.get("retry-after"))) is not None), None)
         return CallError(f"{self._models[0]}: {reason}", permanent=kind in _PERMANENT, retry_after_s=after)
+
+
+def _headers(error: BaseException) -> list[Mapping[str, str]]:
+    """What the server sent with its refusal: litellm keeps it in one of two places, or with the error that it wraps."""
+    found = [getattr(error, "litellm_response_headers", None), getattr(getattr(error, "response", None), "headers", None)]
+    wrapped = error.__cause__ or error.__context__
+    return [headers for headers in found if headers] + (_headers(wrapped) if wrapped is not None else [])
 
 
 def _seconds(text: str | None) -> float | None:
