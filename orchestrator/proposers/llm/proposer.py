@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from orchestrator.config import Llm
@@ -28,6 +28,7 @@ from orchestrator.proposers.llm.redaction import Redaction
 from orchestrator.proposers.llm.strategy import Kind, choose
 from orchestrator.views.plain import one_line
 
+CLOSING_S = 1.0
 IDEA_TRIES = 2  # answers that may fail before an idea is ticked off all the same
 
 
@@ -139,7 +140,7 @@ class LlmProposer:
     def close(self) -> None:
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(timeout=2.0)
+            self._thread.join(timeout=2 * CLOSING_S)
 
     # -- helpers of the loop
 
@@ -229,9 +230,8 @@ class LlmProposer:
         try:
             self._loop.run_forever()
         finally:
-            for left in asyncio.all_tasks(self._loop):
-                left.cancel()
-            self._loop.run_until_complete(asyncio.sleep(0))
+            self._loop.run_until_complete(_cancelled(asyncio.all_tasks(self._loop)))
+            self._loop.close()
 
     async def _work(self, job: _Job, conversation: Conversation) -> None:
         assert self._caller is not None
@@ -282,6 +282,14 @@ class LlmProposer:
             against=job.task.champion, model=job.outcome.model,
         )  # fmt: skip
         return ProposalError(said, f"{self._key(job)}: {job.outcome.problem}", stands_for)
+
+
+async def _cancelled(tasks: Collection[asyncio.Task[object]]) -> None:
+    """End what is under way, litellm's own tasks included, without waiting for a server."""
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=CLOSING_S)
 
 
 def _exchange_of(candidate: Candidate, proposer: str) -> str | None:

@@ -148,7 +148,9 @@ def test_a_server_that_hangs_is_given_up_in_time() -> None:
 )
 def test_what_is_no_answer_is_one_clear_line(reply: Reply) -> None:
     found, _ = ask(lambda prompt, nth: reply)
-    if isinstance(found, Answer):  # litellm mends some of these; then it is an empty or a mangled answer, which is refused later
+    if isinstance(
+        found, Answer
+    ):  # litellm mends some of these; then it is an empty or a mangled answer, which is refused later
         assert "HYPOTHESIS" not in found.text
         found.text.encode()
     else:
