@@ -113,7 +113,8 @@ def test_what_comes_later_is_refused_by_name_and_never_ignored(line: str, said: 
 def test_a_proposer_of_a_coming_version_is_refused_with_those_that_work(kind: str) -> None:
     text = SMALL + f"  - {{kind: {kind}, model: openai/x}}\n"
     assert problems(text) == (
-        f"c.yaml:6: proposers[1].kind: given '{kind}', which comes with a later version; this version has replay, knobs and llm",
+        f"c.yaml:6: proposers[1].kind: given '{kind}', which comes with a later version; "
+        "this version has replay, knobs and llm",
     )
 
 

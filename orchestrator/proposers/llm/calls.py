@@ -254,7 +254,8 @@ class Models:
         kind = type(error).__name__
         said = one_line(self._redaction.of(str(error)), REASON_CHARS)
         reason = said if kind in said else f"{kind}: {said}"
-        after = next((found for headers in _headers(error) if (found := _seconds(headers.get("retry-after"))) is not None), None)
+        asked = [_seconds(headers.get("retry-after")) for headers in _headers(error)]
+        after = next((seconds for seconds in asked if seconds is not None), None)
         return CallError(f"{self._models[0]}: {reason}", permanent=kind in _PERMANENT, retry_after_s=after)
 
 

@@ -91,7 +91,8 @@ def messages(desk: Desk, choice: Choice, champion: str, texts: Mapping[str, str]
     better = "lower" if objective.direction == "minimize" else "higher"
     count = "one candidate" if choice.count == 1 else f"{choice.count} candidates that do not touch the same lines"
     example = "-0.004" if objective.direction == "minimize" else "+0.004"
-    form = FORMAT.format(count=count, metric=objective.metric, example=example, families=FAMILIES, path=min(texts, default="train.py"))
+    path = min(texts, default="train.py")
+    form = FORMAT.format(count=count, metric=objective.metric, example=example, families=FAMILIES, path=path)
     parts = (
         _section("What the person who runs this says (program.md)", cut(desk.steering.program(), PROGRAM_CHARS)),
         _section("Objective", f"{objective.metric}, {better} is better.{_constraints(desk)}\n{_standing(desk)}"),

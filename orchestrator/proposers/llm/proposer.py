@@ -73,8 +73,8 @@ class LlmProposer:
         self._jobs: dict[str, _Job] = {}  # the campaign's loop alone adds and removes
         self._texts: tuple[str, dict[str, str]] = ("", {})  # of the editable files, on the champion last asked for
         self._idea_tries: dict[str, int] = {}
-        self._loop = asyncio.new_event_loop()
         self._caller: Caller | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run_loop, name=f"proposer-{name}", daemon=True)
 
     def attach(self, desk: Desk) -> None:
@@ -94,6 +94,7 @@ class LlmProposer:
 
     def begin(self, deliver: Callable[[Delivery], None]) -> int:
         self._deliver = deliver
+        self._loop = asyncio.new_event_loop()
         self._thread.start()
         if self._first_notes:
             deliver(Delivery(self.name, notes=self._first_notes))
@@ -138,7 +139,7 @@ class LlmProposer:
             self._settle_idea(job)
 
     def close(self) -> None:
-        if self._thread.is_alive():
+        if self._loop is not None and self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(timeout=2 * CLOSING_S)
 
@@ -183,6 +184,7 @@ class LlmProposer:
             may_go_on=lambda usd: self._desk.purse.has_room_beside(self._key(job), usd + price),
             costs=lambda usd, more: self._desk.purse.hold(self._key(job), usd + (price if more else 0.0)),
         )  # fmt: skip
+        assert self._loop is not None
         asyncio.run_coroutine_threadsafe(self._work(job, conversation), self._loop)
 
     def _key(self, job: _Job) -> str:
@@ -225,13 +227,15 @@ class LlmProposer:
     # -- in the other thread
 
     def _run_loop(self) -> None:
-        asyncio.set_event_loop(self._loop)
+        loop = self._loop
+        assert loop is not None
+        asyncio.set_event_loop(loop)
         self._caller = self._make_caller()
         try:
-            self._loop.run_forever()
+            loop.run_forever()
         finally:
-            self._loop.run_until_complete(_cancelled(asyncio.all_tasks(self._loop)))
-            self._loop.close()
+            loop.run_until_complete(_cancelled(asyncio.all_tasks(loop)))
+            loop.close()
 
     async def _work(self, job: _Job, conversation: Conversation) -> None:
         assert self._caller is not None
