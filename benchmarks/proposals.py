@@ -1,9 +1,9 @@
 """Do GPUs wait for proposals? And does a prompt stay cheap and short however long the night?
 
-Real Ray, eight workers, real litellm over real HTTP to a scripted model on loopback. A proposal takes 60 s and a trial 300 s, both
-divided by the same factor. A worker is idle for want of a proposal while it has no trial, no candidate waits for one, and the
-campaign has neither ended nor just begun (from the moment the last worker joined and the first proposal arrived). The prompt
-is built for a ledger of 5,000 candidates; a notebook is measured where it is made.
+Real Ray, eight workers, real litellm over real HTTP to a scripted model on loopback. A proposal takes 60 s and a trial 300 s,
+both divided by the same factor. A worker is idle for want of a proposal while it has no trial, no candidate waits for one, and
+the campaign has neither ended nor just begun (from the moment the last worker joined and the first proposal arrived). The
+prompt is built for a ledger of 5,000 candidates; a notebook is measured where it is made.
 
     python benchmarks/proposals.py [factor, default 30] [candidates, default 120]
 """
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/orchestrator/proposers/llm")]
+sys.path.insert(0, str(ROOT / "tests"))
 
 from llm_support import Night, desk_of  # noqa: E402
 from record import command_target, quantiles, write  # noqa: E402
