@@ -24,7 +24,7 @@ from orchestrator.proposers.base import (
     Proposer,
 )
 
-DRAIN_S = 60.0  # after a limit: how long answers that are being written, and paid for, are waited for
+DRAIN_S = 180.0  # after a limit: how long answers that are being written, and paid for, are waited for
 
 
 class Proposing:

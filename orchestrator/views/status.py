@@ -10,8 +10,10 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from orchestrator.earnings import Earned, by_model
 from orchestrator.events import WorkerState
 from orchestrator.ledger import CandidateState, Ledger
+from orchestrator.proposers.llm.record import tokens_used
 from orchestrator.tournament import limits
 from orchestrator.views.loading import Record, prices_of
 from orchestrator.views.plain import one_line
@@ -82,6 +84,7 @@ class Status:
     trials: dict[str, int]
     trials_running: int
     spend: SpendStatus
+    proposers: list[Earned]  # what each, and each of its models, has cost and brought
     limits: dict[str, dict[str, float]]
     limit_reached: str | None  # what runs is still finished and decided
     running_s: float
@@ -121,6 +124,7 @@ def status(record: Record, now: float) -> Status:
         trials={outcome.value: ledger.outcomes[outcome] for outcome in Outcome},
         trials_running=len(ledger.busy()) if running else 0,
         spend=SpendStatus(limits.usd(ledger, prices_of(config)), limits.gpu_hours(ledger), limits.energy_wh(ledger)),
+        proposers=by_model(ledger, tokens_used(record.run.path / "exchanges")),
         limits={each.name: {"spent": each.spent, "limit": each.limit} for each in limit_stands(ledger, config, at)},
         limit_reached=ledger.limit.value if ledger.limit is not None else None,
         running_s=ledger.running_s(at),
@@ -183,6 +187,7 @@ def status_text(status: Status) -> str:
         ("trials", _trials_text(status)),
         ("limits", _limits_text(status)),
         ("spent", _spent_text(status.spend)),
+        *(("" if nth else "proposers", earned_text(each)) for nth, each in enumerate(status.proposers)),
         ("sandbox", _sandbox_text(status.sandbox)),
     ]
     if status.state == "running":
@@ -274,6 +279,17 @@ def _spent_text(spend: SpendStatus) -> str:
     return f"${spend.usd:.2f}, {spend.gpu_hours:.3g} GPU hours, {energy}"
 
 
+def earned_text(earned: Earned) -> str:
+    """What a proposer's model, or a family of ideas, has cost and brought."""
+    model = f" ({one_line(earned.model, 60)})" if earned.model else ""
+    text = f"{one_line(earned.name, 40)}{model}: {plural(earned.candidates, 'candidate')}, {earned.kept} kept"
+    if earned.usd:
+        text += f", ${earned.usd:.2f}" + (f", ${earned.usd_per_kept:.2f} a keep" if earned.usd_per_kept is not None else "")
+    if earned.prompt_tokens is not None:
+        text += f", {earned.prompt_tokens:,} tokens sent, {earned.completion_tokens:,} written"
+    return text
+
+
 def _sandbox_text(sandbox: str | None) -> str:
     if sandbox is None:
         return "unknown: no head has run yet"
@@ -293,4 +309,4 @@ def _worker_text(worker: WorkerStatus) -> str:
     return f"{worker.id:<4} {worker.state.replace('_', ' '):<9} {where} {doing}".rstrip()
 
 
-__all__ = ["Status", "count_candidates", "status", "status_text"]
+__all__ = ["Status", "count_candidates", "earned_text", "status", "status_text"]

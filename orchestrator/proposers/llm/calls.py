@@ -12,6 +12,7 @@ import logging
 import os
 import time
 import warnings
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from orchestrator.config import Llm
 
 REASON_CHARS = 300
+MINUTE_S = 60.0
 ROUTE = "asked first"  # the router's name for the entry's own model
 # Servers of one's own, which charge nothing and ask for no key; their address has a default.
 LOCAL = frozenset({"ollama", "ollama_chat", "hosted_vllm", "vllm", "lm_studio", "llamafile", "docker_model_runner"})
@@ -182,6 +184,8 @@ class Models:
         self._redaction = redaction
         self._router: Any = None
         self._models = models_of(entry)
+        self._begun: deque[float] = deque()  # when the requests of the last minute began
+        self._turn = asyncio.Lock()
 
     @property
     def patience_s(self) -> float:
@@ -193,6 +197,7 @@ class Models:
         litellm = load_litellm()
         if self._router is None:
             self._router = self._made(litellm)
+        await self._within_the_rate()
         began = time.monotonic()
         try:
             async with asyncio.timeout(self.patience_s):
@@ -205,6 +210,18 @@ class Models:
             raise self._explained(error) from None
         return self._reply(litellm, response, messages, time.monotonic() - began)
 
+    async def _within_the_rate(self) -> None:
+        """Wait until another request may begin; retries and fallbacks of litellm's are not counted."""
+        most = self._entry.requests_per_minute
+        if most is None:
+            return
+        async with self._turn:
+            while len(self._begun) >= most and time.monotonic() - self._begun[0] < MINUTE_S:
+                await asyncio.sleep(MINUTE_S - (time.monotonic() - self._begun[0]))
+            while len(self._begun) >= most:
+                self._begun.popleft()
+            self._begun.append(time.monotonic())
+
     def _made(self, litellm: ModuleType) -> Any:
         entry = self._entry
         common: dict[str, Any] = {"max_tokens": entry.max_tokens, "timeout": entry.timeout_s, "max_retries": 0}
@@ -216,8 +233,6 @@ class Models:
             own = dict(common) | {"model": model}
             if index == 0 and entry.api_base is not None:
                 own["api_base"] = entry.api_base
-            if index == 0 and entry.requests_per_minute is not None:
-                own["rpm"] = entry.requests_per_minute
             deployments.append({"model_name": name, "litellm_params": own, "model_info": {"id": model}})
         return litellm.Router(
             model_list=deployments,

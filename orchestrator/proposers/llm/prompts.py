@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from orchestrator.ledger import Candidate, Ledger
 from orchestrator.proposers.llm.desk import Desk
 from orchestrator.proposers.llm.record import Message
-from orchestrator.proposers.llm.strategy import Choice, Kind
+from orchestrator.proposers.llm.strategy import FAMILIES, Choice, Kind
 from orchestrator.quoting import quoted
 from orchestrator.tournament import limits
 from orchestrator.tournament.settings import Prices
@@ -27,7 +27,6 @@ LOG_CHARS = 3_000
 EDITS_CHARS = 12_000  # of a parent's edits
 ANSWER_CHARS = 16_000  # of the model's own answer, sent back with what is wrong with it
 PENDING_SHOWN = 24
-FAMILIES = "architecture, optimiser, schedule, data, initialisation, regularisation, precision, kernel, memory, simplification"
 
 FORMAT = """\
 Answer with {count}. Each begins with these three lines and goes on with its edits:
@@ -68,7 +67,10 @@ ASKS = {
         "Candidate {parents} was written against an earlier champion and clashes with what has been kept since. Its edits "
         "follow. Write the same idea again for the champion as it stands above; leave out what the champion has already."
     ),
-    Kind.EXPLORE: "Try something that this campaign has not tried: see in the notebook what was, and which families are empty.",
+    Kind.EXPLORE: (
+        "Try something that this campaign has not tried. Others write at the same time: look first at this family, where it "
+        "applies{about}, and else wherever you expect most."
+    ),
     Kind.EXPLOIT: (
         "Go further in a direction that has paid{about}: a stronger or weaker form of what was kept, or its natural next step. "
         "Do not repeat what was tried."
@@ -92,7 +94,7 @@ def messages(desk: Desk, choice: Choice, champion: str, texts: Mapping[str, str]
     count = "one candidate" if choice.count == 1 else f"{choice.count} candidates that do not touch the same lines"
     example = "-0.004" if objective.direction == "minimize" else "+0.004"
     path = min(texts, default="train.py")
-    form = FORMAT.format(count=count, metric=objective.metric, example=example, families=FAMILIES, path=path)
+    form = FORMAT.format(count=count, metric=objective.metric, example=example, families=", ".join(FAMILIES), path=path)
     parts = (
         _section("What the person who runs this says (program.md)", cut(desk.steering.program(), PROGRAM_CHARS)),
         _section("Objective", f"{objective.metric}, {better} is better.{_constraints(desk)}\n{_standing(desk)}"),

@@ -29,6 +29,7 @@ from orchestrator.proposers.llm.strategy import Kind, choose
 from orchestrator.views.plain import one_line
 
 CLOSING_S = 1.0
+USELESS_ANSWERS = 6  # in a row: as good as no answer, and dearer
 IDEA_TRIES = 2  # answers that may fail before an idea is ticked off all the same
 
 
@@ -72,6 +73,7 @@ class LlmProposer:
         self._outage = Outage(name, entry.backoff_s, entry.patience_s)
         self._jobs: dict[str, _Job] = {}  # the campaign's loop alone adds and removes
         self._texts: tuple[str, dict[str, str]] = ("", {})  # of the editable files, on the champion last asked for
+        self._useless = 0  # answers in a row
         self._idea_tries: dict[str, int] = {}
         self._caller: Caller | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -242,6 +244,9 @@ class LlmProposer:
         notes: tuple[str, ...] = ()
         try:
             job.outcome = await conversation.hold(self._caller)
+            self._useless = 0 if job.outcome.usable else self._useless + 1
+            if self._useless >= USELESS_ANSWERS:
+                raise CallError(f"the last {self._useless} answers held nothing that can be used: {job.outcome.problems[0]}")
             notes = self._outage.over()
         except CallError as error:
             notes = self._outage.failed(error, time.monotonic())

@@ -19,6 +19,7 @@ import msgspec
 from orchestrator.config_text import ConfigError
 
 T = TypeVar("T")
+USAGE = "usage.jsonl"  # a line an answer, for who adds up tokens: what is missing there is in the answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,9 @@ class Exchange:
 
     def answer(self, nth: int, reply: Reply) -> None:
         _write(self.folder / f"{nth}.answer.json", reply)
+        line = {"exchange": self.name, "model": reply.model, "sent": reply.prompt_tokens, "written": reply.completion_tokens}
+        with (self.folder.parent / USAGE).open("ab") as file:
+            file.write(msgspec.json.encode(line) + b"\n")
 
     def answered(self, nth: int) -> Reply | None:
         return _read(self.folder / f"{nth}.answer.json", Reply)
@@ -111,6 +115,26 @@ class Exchanges:
             return []
         found = (each for each in self.folder.iterdir() if each.name[:1] == "x" and each.name[1:].isdecimal())
         return sorted(found, key=lambda each: each.name)
+
+
+def tokens_used(exchanges: Path) -> dict[tuple[str, str], tuple[int, int]]:
+    """Tokens sent and written, by proposer and model, of everything under RUN/exchanges."""
+    found: dict[tuple[str, str], tuple[int, int]] = {}
+    for usage in sorted(exchanges.glob(f"*/{USAGE}")):
+        for line in usage.read_bytes().splitlines():
+            try:
+                read = msgspec.json.decode(line, type=_Usage)
+            except (msgspec.DecodeError, UnicodeDecodeError):  # cut off by a kill
+                continue
+            sent, written = found.get((usage.parent.name, read.model), (0, 0))
+            found[usage.parent.name, read.model] = (sent + read.sent, written + read.written)
+    return found
+
+
+class _Usage(msgspec.Struct):
+    model: str
+    sent: int
+    written: int
 
 
 def to_replay(given: str, working_dir: Path, proposer: str, key: str) -> list[Exchange]:

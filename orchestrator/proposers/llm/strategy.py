@@ -21,6 +21,18 @@ NEAR_MISSES = 12  # the latest that are looked at
 DUTIES_LOOK_BACK = 300  # candidates: what is older is no longer worth a port or a repair
 STUCK_AFTER = 25  # candidates decided since the last keep: time for something quite different
 MOST_AT_ONCE = 3  # candidates asked for in one answer
+FAMILIES = (
+    "architecture",
+    "optimiser",
+    "schedule",
+    "data",
+    "initialisation",
+    "regularisation",
+    "precision",
+    "kernel",
+    "memory",
+    "simplification",
+)
 
 
 class Kind(StrEnum):
@@ -95,7 +107,9 @@ def choose(
         return Choice(kind, 1, (chosen,), about=chosen)
     if kind is Kind.EXPLOIT:
         return Choice(kind, count, about=best_family(ledger) or "")
-    return Choice(kind, 1 if kind is Kind.SIMPLIFY else count)
+    if kind is Kind.SIMPLIFY:
+        return Choice(kind)
+    return Choice(kind, count, about=_little_tried(ledger, nth))
 
 
 def _duty(ledger: Ledger, proposer: str, busy_with: Collection[tuple[str, str]]) -> Choice | None:
@@ -142,6 +156,16 @@ def near_misses(ledger: Ledger, minimize: bool) -> list[Candidate]:
             if len(found) == NEAR_MISSES:
                 break
     return [candidate for _, candidate in sorted(found, key=lambda each: (-each[0], each[1].nth))]
+
+
+def _little_tried(ledger: Ledger, nth: int) -> str:
+    """A family to begin from: several models that write at once must not have the same idea."""
+    tried = dict.fromkeys(FAMILIES, 0)
+    for candidate in ledger.candidates.values():
+        if candidate.proposed.family in tried:
+            tried[candidate.proposed.family] += 1
+    least = sorted(FAMILIES, key=lambda family: (tried[family], FAMILIES.index(family)))[: len(FAMILIES) // 2]
+    return least[nth % len(least)]
 
 
 def best_family(ledger: Ledger) -> str | None:
