@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from place import Place
-from scripted_model import Fail, Reply, Say, ScriptedModel, candidate
+from scripted_model import Fail, Hang, Raw, Reply, Say, ScriptedModel, candidate
 
 KEY = "sk-scripted-key-of-the-tests-31337"
 ENVIRONMENT = {**os.environ, "OPENAI_API_KEY": KEY}
@@ -49,6 +50,12 @@ def test_a_models_edits_are_kept_and_what_they_cost_is_counted(place: Place) -> 
     status = place.status("runs/night")
     assert (status["state"], status["stop_reason"]) == ("finished", "candidates")
     assert status["candidates"]["kept"] >= 1
+    earned = status["proposers"][0]
+    assert (earned["model"], earned["kept"], earned["prompt_tokens"]) == (
+        "openai/scripted", status["candidates"]["kept"], 1000 * model.answered,
+    )  # fmt: skip
+    assert "openai/scripted" in place.regatta("show", "runs/night").stdout
+    assert "openai/scripted" in (place.path / "runs/night/report.html").read_text()
     assert status["champion"]["mean"] < status["baseline"]["mean"] - 0.3
     assert len(place.rows("runs/night", "candidates")) == 6
     assert status["spend"]["usd"] == pytest.approx(0.02 * model.answered)
@@ -193,6 +200,69 @@ def test_a_key_that_is_refused_ends_the_proposer_and_says_why(place: Place) -> N
     assert place.status("runs/night")["stop_reason"] == "proposals"
     assert len(model.requests) < 10
     assert "AuthenticationError" in place.regatta("log", "runs/night").stdout
+
+
+FAULTS: list[Reply] = [
+    Say(""),
+    Say("I think that it should be deeper."),
+    Say("I'm sorry, but I can't help with that."),
+    Say("HYPOTHESIS: broken\nvalues.py\n<<<<<<< SEARCH\n    a=1.0,\n"),
+    Say(candidate("measure.py", "import os", "import sys", "out of scope")),
+    Say(candidate("nothere.py", "a", "b", "no such file")),
+    Say(candidate("values.py", "=", "==", "found more than once")),
+    Say("x" * 2_000_000),
+    Raw(b'{"choices": [{"message": {"role": "assistant", "content": "\xff\xfe"}}]}'),
+    Raw(b'{"choices": [', cut=True),
+    Fail(401, f"Incorrect API key provided: {KEY}"),
+    Fail(429, "slow down", {"Retry-After": "1"}),
+    Fail(500, f"upstream: {KEY}"),
+    Hang(),
+]
+
+
+def test_a_campaign_survives_every_fault_and_no_secret_comes_out(place: Place) -> None:
+    place.summing_target(sd=0.01)
+    faults = iter([fault for fault in FAULTS for _ in range(1 + isinstance(fault, Say))])  # what is said is sent back once
+    turns = {"bad": True}
+
+    def script(prompt: str, nth: int) -> Reply:
+        """A fault (twice, where the answer is sent back), then an answer."""
+        is_repair = "cannot be used" in prompt
+        if not is_repair:
+            turns["bad"] = not turns["bad"]
+        fault = next(faults, None) if turns["bad"] or is_repair else None
+        return fault if fault is not None else lowers_a_value(prompt, nth)
+
+    with ScriptedModel(script) as model:
+        hasty = {"retries": 0, "backoff_s": 0.05, "timeout_s": 2, "in_flight": 1}
+        place.config("night", [], proposers=[entry(model, **hasty)], limits={"candidates": 30})
+        done = run(place, "run", "night.yaml")
+    assert done.returncode == 0, done.stderr
+    assert next(faults, None) is None, "every fault has happened"
+    status = place.status("runs/night")
+    assert (status["state"], status["stop_reason"]) == ("finished", "candidates")
+    assert status["candidates"]["kept"] >= 3
+    reasons = " ".join(row["reason"] or "" for row in place.rows("runs/night", "candidates"))
+    for said in ("empty", "holds no edit", "no line `=======`", "out of scope", "found", "at most"):
+        assert said in reasons
+    told = place.regatta("log", "runs/night").stdout
+    for said in ("AuthenticationError", "RateLimitError", "Timeout"):
+        assert said in told
+    everything = b"".join(path.read_bytes() for path in (place.path / "runs").rglob("*") if path.is_file())
+    assert KEY.encode() not in everything + (done.stdout + done.stderr + told).encode()
+
+
+def test_ctrl_c_does_not_wait_for_a_server_that_hangs(place: Place) -> None:
+    place.summing_target(sd=0.01)
+    with ScriptedModel(lambda prompt, nth: Hang()) as model:
+        place.config("night", [], proposers=[entry(model)])
+        head = place.start("run", "night.yaml", env=ENVIRONMENT)
+        wait_for(lambda: bool(model.requests))
+        head.send_signal(signal.SIGINT)
+        _, errors = head.communicate(timeout=60)
+    assert head.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert "never" not in errors, "nothing of litellm's is left behind"
 
 
 def test_a_person_steers_while_the_night_runs(place: Place) -> None:
