@@ -70,6 +70,7 @@ def load_litellm() -> ModuleType:
     """litellm, made quiet: it fetches nothing at import, prints nothing, and phones nobody."""
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     os.environ.setdefault("LITELLM_LOG", "ERROR")
+    os.environ.setdefault("LITELLM_MODE", "PRODUCTION")  # else it takes whatever .env lies about into the environment
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import litellm

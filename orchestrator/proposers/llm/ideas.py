@@ -26,14 +26,24 @@ class Steering:
     def __init__(self, folders: Sequence[Path], committed: str | None = None) -> None:
         self._folders = tuple(dict.fromkeys(folders))
         self._committed = committed
+        self._being_tried: set[str] = set()
 
     def program(self) -> str:
         texts = (_text(folder / PROGRAM) for folder in self._folders)
         return next((text for text in texts if text is not None), self._committed or "")
 
     def ideas(self) -> list[str]:
-        """Those not ticked off, the first in its file first."""
-        return [idea for folder in self._folders for idea in open_ideas(_text(folder / IDEAS) or "")]
+        """Those not ticked off and not being tried, the first in its file first."""
+        found = (idea for folder in self._folders for idea in open_ideas(_text(folder / IDEAS) or ""))
+        return [idea for idea in found if idea not in self._being_tried]
+
+    def begin(self, idea: str) -> None:
+        """It is being tried: nobody else of the campaign need take it up."""
+        self._being_tried.add(idea)
+
+    def end(self, idea: str) -> None:
+        """What was tried is ticked off by now, or is open again."""
+        self._being_tried.discard(idea)
 
     def tick(self, idea: str, note: str) -> None:
         """Cross an idea off, wherever it stands, saying what became of it. A file that cannot be written stays as it is."""

@@ -100,7 +100,10 @@ class LlmProposer:
         self._thread.start()
         if self._first_notes:
             deliver(Delivery(self.name, notes=self._first_notes))
-        return sum(self._take_up(exchange) for exchange in self._exchanges.all())
+        known: dict[str, list[Candidate]] = {}
+        for candidate in self._desk.ledger.candidates.values():
+            known.setdefault(_exchange_of(candidate, self.name) or "", []).append(candidate)
+        return sum(self._take_up(exchange, known.get(exchange.name, [])) for exchange in self._exchanges.all())
 
     def ready(self) -> bool:
         if len(self._jobs) >= self._entry.in_flight or not self._outage.may_try(time.monotonic(), len(self._jobs)):
@@ -111,7 +114,7 @@ class LlmProposer:
         return self._desk.purse.has_room()
 
     def insists(self) -> bool:
-        return self._script is None and bool(self._ideas())
+        return self._script is None and bool(self._desk.steering.ideas())
 
     def request(self, brief: Brief) -> int:
         exchange = self._exchanges.new()
@@ -124,7 +127,7 @@ class LlmProposer:
             wanted=brief.wanted,
             nth=int(exchange.name[1:]),
             seed=self._seed,
-            ideas=self._ideas(),
+            ideas=self._desk.steering.ideas(),
             busy_with={(job.task.kind, parent) for job in self._jobs.values() for parent in job.task.parents},
         )
         texts = self._texts_on(brief.champion)
@@ -154,11 +157,6 @@ class LlmProposer:
     def _redacted(self, message: Message) -> Message:
         return replace(message, content=self._redaction.of(message.content))
 
-    def _ideas(self) -> list[str]:
-        """A person's ideas that nobody works on."""
-        asked = {job.task.idea for job in self._jobs.values()}
-        return [idea for idea in self._desk.steering.ideas() if idea not in asked]
-
     def _play(self, exchange: Exchange, brief: Brief) -> int:
         """The next exchange of the night that is played again."""
         assert self._script is not None
@@ -179,6 +177,8 @@ class LlmProposer:
         self._desk.purse.look()
         self._desk.purse.hold(self._key(job), price)
         self._jobs[job.exchange.name] = job
+        if job.task.idea is not None:
+            self._desk.steering.begin(job.task.idea)
         shown = {path: texts[path] for path in prompts.shown_files(texts)}
         files = self._desk.files(job.task.champion)
         conversation = Conversation(
@@ -199,7 +199,10 @@ class LlmProposer:
 
     def _settle_idea(self, job: _Job) -> None:
         idea, outcome = job.task.idea, job.outcome
-        if idea is None or job.task.of_run is not None or not outcome.replies:
+        if idea is None or job.task.of_run is not None:
+            return
+        self._desk.steering.end(idea)
+        if not outcome.replies:
             return
         self._idea_tries[idea] = self._idea_tries.get(idea, 0) + 1
         if outcome.usable:
@@ -211,18 +214,16 @@ class LlmProposer:
 
     # -- after a kill
 
-    def _take_up(self, exchange: Exchange) -> int:
+    def _take_up(self, exchange: Exchange, known: list[Candidate]) -> int:
         """What was answered and is not in the journal, or not all of it, is delivered from the disk: how many to expect."""
+        if known and len(known) >= (exchange.candidates() or 1):
+            return 0
         task, messages = exchange.task(), exchange.asked(1)
         if task is None or exchange.answered(1) is None or (messages is None and task.of_run is None):
             return 0
         job = _Job(exchange, task, max(1, task.count))
-        known = [c for c in self._desk.ledger.candidates.values() if _exchange_of(c, self.name) == exchange.name]
-        if known:
-            job.have = frozenset(int((c.proposed.token or "").split(".")[1]) for c in known)
-            job.have_usd = sum(c.proposed.usd for c in known)
-            if len(known) >= (exchange.candidates() or 1):
-                return 0
+        job.have = frozenset(int((c.proposed.token or "").split(".")[1]) for c in known)
+        job.have_usd = sum(c.proposed.usd for c in known)
         self._start(job, messages or [], self._desk.editable(task.champion))
         return job.expected
 
@@ -251,7 +252,8 @@ class LlmProposer:
         except CallError as error:
             notes = self._outage.failed(error, time.monotonic())
         except Exception as error:  # noqa: BLE001  a task that dies unheard would leave the campaign waiting for it
-            notes = (f"{self._key(job)}: {type(error).__name__}: {one_line(self._redaction.of(str(error)), 300)}",)
+            said = f"{self._key(job)}: {type(error).__name__}: {one_line(self._redaction.of(str(error)), 300)}"
+            notes = self._outage.failed(CallError(said), time.monotonic())
         proposals = tuple(self._proposals(job))
         self._deliver(Delivery(self.name, job.expected, proposals, notes, self._outage.given_up, job.exchange.name))
 

@@ -16,7 +16,7 @@ _FORMS = re.compile(
     r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bAIza[A-Za-z0-9_\-]{30,}"
     r"|(?<=[Bb]earer )[A-Za-z0-9._~+/\-]{12,}=*"
 )
-_SHORTEST = 8  # characters: what is shorter, or a plain number, is a setting rather than a secret
+_SHORTEST = 6  # characters: what is shorter, or a plain number, is a setting rather than a secret
 
 
 class Redaction:

@@ -12,6 +12,8 @@ from llm_support import KEY, Deliveries, Night, desk_of, proposer_of
 from scripted_model import Fail, Hang, Raw, Reply, Say, Script, ScriptedModel, candidate
 
 from orchestrator.proposers.base import Proposal, ProposalError
+from orchestrator.proposers.llm.ideas import Steering
+from orchestrator.proposers.llm.proposer import USELESS_ANSWERS
 from orchestrator.proposers.llm.record import Exchange
 
 GOOD = candidate("train.py", "LR = 0.1", "LR = 0.2", "a higher rate")
@@ -225,3 +227,38 @@ def test_closing_does_not_wait_for_a_server_that_hangs(start: Any) -> None:
     began = time.monotonic()
     session.proposer.close()
     assert time.monotonic() - began < 3
+
+
+def test_two_models_do_not_take_up_the_same_idea(start: Any, tmp_path: Path) -> None:
+    (tmp_path / "ideas.md").write_text("- [ ] a cosine\n")
+    night = Night()
+    steering = Steering([tmp_path])
+    one = start(lambda prompt, nth: Say(GOOD, delay_s=0.2), night, {"steering": steering})
+    two = start(lambda prompt, nth: Say(GOOD), night, {"steering": steering})
+    one.campaign.request()
+    assert not two.proposer.insists()
+    one.campaign.next()
+
+
+def test_answers_of_no_use_one_after_another_are_as_good_as_no_answer(start: Any) -> None:
+    session = start(lambda prompt, nth: Say("no edits from me"))
+    for _ in range(USELESS_ANSWERS - 1):
+        session.campaign.request()
+        assert session.campaign.next().notes == ()
+        assert session.proposer.ready()
+    session.campaign.request()
+    found = session.campaign.next()
+    assert "nothing that can be used" in found.notes[0]
+    assert found.proposals, "what was paid for is recorded"
+    assert not session.proposer.ready()
+
+
+def test_a_disk_that_takes_nothing_more_is_no_endless_loop(start: Any, tmp_path: Path) -> None:
+    session = start(lambda prompt, nth: Say(GOOD))
+    (tmp_path / "exchanges").write_text("a file where a folder should be")
+    session.campaign.request()
+    found = session.campaign.next()
+    assert (found.asked, found.proposals) == (1, ())
+    assert "no model answers" in found.notes[0]
+    assert not session.proposer.ready()
+    assert session.model.requests == []
