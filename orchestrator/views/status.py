@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from orchestrator.config import Config
 from orchestrator.earnings import Earned, by_model
 from orchestrator.events import WorkerState
 from orchestrator.ledger import CandidateState, Ledger
@@ -55,6 +56,7 @@ class SpendStatus:
     usd: float
     gpu_hours: float
     energy_wh: float | None
+    usd_per_kept: float | None  # all dollars, GPUs and energy included, by the candidates kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ def status(record: Record, now: float) -> Status:
         candidates=count_candidates(ledger),
         trials={outcome.value: ledger.outcomes[outcome] for outcome in Outcome},
         trials_running=len(ledger.busy()) if running else 0,
-        spend=SpendStatus(limits.usd(ledger, prices_of(config)), limits.gpu_hours(ledger), limits.energy_wh(ledger)),
+        spend=_spend(ledger, config),
         proposers=by_model(ledger, tokens_used(record.run.path / "exchanges")),
         limits={each.name: {"spent": each.spent, "limit": each.limit} for each in limit_stands(ledger, config, at)},
         limit_reached=ledger.limit.value if ledger.limit is not None else None,
@@ -163,6 +165,11 @@ def _champion(ledger: Ledger) -> ChampionStatus:
     commit = ledger.champion.commit
     tip = _commit(ledger, commit)
     return ChampionStatus(tip.commit, tip.mean, tip.stderr, tip.trials, list(ledger.champion.kept))
+
+
+def _spend(ledger: Ledger, config: Config) -> SpendStatus:
+    usd, kept = limits.usd(ledger, prices_of(config)), ledger.states[CandidateState.KEPT]
+    return SpendStatus(usd, limits.gpu_hours(ledger), limits.energy_wh(ledger), usd / kept if kept else None)
 
 
 def _workers(ledger: Ledger) -> list[WorkerStatus]:
@@ -276,7 +283,8 @@ def _rounded(stands: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]
 
 def _spent_text(spend: SpendStatus) -> str:
     energy = "energy unknown" if spend.energy_wh is None else f"{spend.energy_wh:.4g} Wh"
-    return f"${spend.usd:.2f}, {spend.gpu_hours:.3g} GPU hours, {energy}"
+    a_keep = f" (${spend.usd_per_kept:.2f} a kept edit)" if spend.usd and spend.usd_per_kept is not None else ""
+    return f"${spend.usd:.2f}{a_keep}, {spend.gpu_hours:.3g} GPU hours, {energy}"
 
 
 def earned_text(earned: Earned) -> str:
