@@ -288,3 +288,25 @@ def test_a_person_steers_while_the_night_runs(place: Place) -> None:
     assert "halve b" in seen[1]
     assert all("asks for this idea" not in prompt for prompt in seen[2:])
     assert "- [x] halve b (c0002)" in (place.path / "runs/night/ideas.md").read_text()
+
+
+def test_a_crash_that_looks_like_a_slip_is_repaired_with_its_parent_noted(place: Place) -> None:
+    place.summing_target(sd=0.01)
+
+    def script(prompt: str, nth: int) -> Reply:
+        """First a slip, then ideas that do not help; asked to repair it, the same idea without the slip."""
+        if "looks like a slip" in prompt:
+            return Say(candidate("values.py", "    a=1.0,", "    a=0.25,", "halve a twice"))
+        new = "    a=aa / 4," if nth == 0 else f"    a={1 + nth}.0,"
+        return Say(candidate("values.py", "    a=1.0,", new, "halve a twice, with a slip" if nth == 0 else f"worse {nth}"))
+
+    with ScriptedModel(script) as model:
+        place.config("night", [], proposers=[entry(model, in_flight=1)], limits={"candidates": 8})
+        assert run(place, "run", "night.yaml").returncode == 0
+    rows = place.rows("runs/night", "candidates")
+    assert rows[0]["status"] == "crash"
+    repaired = next(row for row in rows if row["parents"] == [rows[0]["id"]])
+    assert repaired["status"] == "keep"
+    asked = next(prompt for prompt in model.prompts() if "looks like a slip" in prompt)
+    assert "NameError" in asked
+    assert "a=aa / 4" in asked, "the edits that crashed"
