@@ -14,6 +14,7 @@ from collections.abc import Callable
 from orchestrator import events as ev
 from orchestrator import trial_files
 from orchestrator.allowances import allowances, scores_held_out
+from orchestrator.composing import ClashError
 from orchestrator.confinement import Sandbox
 from orchestrator.opening import Parts
 from orchestrator.pool import Pool
@@ -21,6 +22,10 @@ from orchestrator.proposing import Proposing
 from orchestrator.repository import CHAMPION, candidate_ref, stack_ref
 from orchestrator.tournament import decisions as do
 from workers.trial import CommandPlan, TrainPlan, TrialSpec
+
+# A smoke test trains for this share of the budget, at least so long: to see set-up, some steps, a checkpoint, and answers.
+SMOKE_SHARE = 0.05
+SMOKE_LEAST_S = 5.0
 
 
 class Acts:
@@ -44,6 +49,8 @@ class Acts:
                 self.proposing.ask(decision.wanted)
             case do.Reapply():
                 self._reapply(decision.candidate)
+            case do.Compose():
+                self._compose(decision)
             case do.BuildStack():
                 self._build_stack(decision.candidates)
             case do.MoveChampion():
@@ -55,19 +62,37 @@ class Acts:
 
     def _start_trial(self, start: do.StartTrial) -> None:
         trial = f"t{len(self._ledger.trials) + 1:06d}"
+        commit = self._composed(start, trial) if start.commit is None else start.commit
+        if commit is None:
+            return
         self._record(
             ev.TrialStarted(
                 trial,
                 start.purpose,
-                start.commit,
+                commit,
                 start.candidates,
                 start.seed,
                 start.worker,
                 self._pool.gpus_a_trial,
                 start.stack,
+                start.block,
+                start.row,
             )
         )
         self._submit(trial)
+
+    def _composed(self, start: do.StartTrial, trial: str) -> str | None:
+        """A commit with all of these candidates. No ref leads to it: nobody looks for it once it is measured, and the journal
+        knows it. None where they do not get along after all: whoever is at fault goes alone, and the tournament asks again."""
+        assert start.base is not None
+        candidates = [self._ledger.candidates[name] for name in start.candidates]
+        try:
+            texts = self._parts.composer.texts(start.base, candidates)
+        except ClashError as error:
+            self._record(ev.SentSolo(error.candidate, f"it does not fit into {_row_name(start)}: {error}"))
+            return None
+        message = f"{_row_name(start)}: {', '.join(start.candidates)}\n\nTrial: {trial}\n"
+        return self._parts.repository.commit(start.base, texts, message, time.time())
 
     def _restart_trial(self, restart: do.RestartTrial) -> None:
         attempt = self._ledger.open_trials[restart.trial].attempt + 1
@@ -85,7 +110,7 @@ class Acts:
             commit=commit,
             base_commit=base,
             sealed=self._parts.admission.scoping.sealed,
-            plan=self._plan(),
+            plan=self._plan(out.started.purpose),
             objective=config.objective.metric,
             seed=out.started.seed,
             timeout_s=config.trial.timeout_s,
@@ -93,16 +118,19 @@ class Acts:
             gpus=self._pool.gpus_a_trial,
             held_out=scores_held_out(out.started.purpose),
             promotion=out.started.purpose is ev.Purpose.FINAL,
+            smoke=out.started.purpose is ev.Purpose.SMOKE,
             allowances=allowances(self._ledger, held_out=scores_held_out(out.started.purpose)),
             confined=self._parts.sandbox is Sandbox.BUBBLEWRAP,
             bundle=None if commit == base else self._parts.repository.bundle(commit, base),
         )
         self._pool.submit(out.worker, spec)
 
-    def _plan(self) -> TrainPlan | CommandPlan:
-        target = self._parts.config.target
+    def _plan(self, purpose: ev.Purpose) -> TrainPlan | CommandPlan:
+        target, budget_s = self._parts.config.target, self._parts.config.trial.budget_s
         if target.runner == "train":
-            return TrainPlan(self._parts.config.trial.budget_s, target.corpus)
+            if purpose is ev.Purpose.SMOKE:
+                return TrainPlan(min(budget_s, max(SMOKE_LEAST_S, SMOKE_SHARE * budget_s)), target.corpus)
+            return TrainPlan(budget_s, target.corpus)
         assert target.command is not None
         return CommandPlan(target.command, target.setup, target.guards, target.mounts)
 
@@ -131,7 +159,27 @@ class Acts:
 
     def _publish(self, admitted: ev.Admitted) -> None:
         self._parts.repository.set_ref(candidate_ref(admitted.candidate), admitted.commit)
-        self._parts.repository.bundle(admitted.commit, self._ledger.base)  # ahead of need: a free worker must not wait for it
+        if self._parts.settings.lanes == "solo" or self._ledger.candidates[admitted.candidate].alone:
+            self._parts.repository.bundle(admitted.commit, self._ledger.base)  # ahead of need: no free worker waits for it
+
+    # -- blocks
+
+    def _compose(self, asked: do.Compose) -> None:
+        """Find out who fits together. Who does not fit on the champion itself never will; a whole file must race against what
+        it undoes. Who does not fit on a stack waits: its final may yet be lost."""
+        assert self._ledger.champion is not None
+        candidates = [self._ledger.candidates[name] for name in asked.candidates]
+        found = self._parts.composer.fits(asked.base, candidates, asked.room)
+        if asked.base == self._ledger.champion.commit:
+            for name, reason in found.not_on_base.items():
+                candidate = self._ledger.candidates[name]
+                if candidate.open_blocks:
+                    continue  # what its block will say of it is worth having
+                if any(edit.whole_file for edit in candidate.proposed.edits):
+                    self._record(ev.SentSolo(name, f"it must race against what it undoes: {reason}"))
+                else:
+                    self._record(ev.Conflicted(name, asked.base, reason))
+        self._record(ev.Composed(asked.base, asked.candidates, found.together))
 
     # -- winners
 
@@ -150,3 +198,7 @@ class Acts:
         moved = self._parts.stacking.champion_commits(self._ledger.stacks[stack], time.time())
         self._record(moved)
         self._parts.repository.set_ref(CHAMPION, moved.commit)
+
+
+def _row_name(start: do.StartTrial) -> str:
+    return "a smoke test" if start.block is None else f"{start.block} row {start.row}"

@@ -145,7 +145,8 @@ class Campaign:
         trial = self.ledger.open_trials.get(found.trial_id)
         if trial is None or trial.attempt != found.attempt:
             return  # an answer to a question that is no longer asked
-        found = self._comparable(found)
+        compared = trial.started.purpose is not ev.Purpose.SMOKE  # which is shorter: its fingerprint and number are its own
+        found = self._comparable(found) if compared else found
         trial_files.keep(self.parts.run, found)
         self.progress.pop(found.trial_id, None)
         self._record(
@@ -165,7 +166,7 @@ class Campaign:
                 found.fingerprint,
             )
         )
-        if found.fingerprint is not None and self.ledger.fingerprint not in (None, found.fingerprint):
+        if compared and found.fingerprint is not None and self.ledger.fingerprint not in (None, found.fingerprint):
             known = self.ledger.workers[worker]
             self._record(ev.WorkerChanged(worker, known.node, known.device, WorkerState.SET_ASIDE, found.reason))
 

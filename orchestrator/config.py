@@ -18,6 +18,7 @@ from pydantic_core import PydanticCustomError
 
 from orchestrator.config_text import ConfigError as ConfigError
 from orchestrator.config_text import Dumper, Places, override_one, problems, read_text, read_yaml, shown
+from orchestrator.design import SIZES
 
 # ------------------------------------------------------------------------------------------------ the keys
 
@@ -54,6 +55,14 @@ def _zero_yet(value: object) -> object:
 
 
 _only_zero_yet = BeforeValidator(_zero_yet)
+
+
+def _block(value: object) -> object:
+    if value == "auto":
+        return value
+    if isinstance(value, bool) or value not in SIZES:
+        raise ValueError(f"given {shown(value)}; auto, or the rows of a design: {', '.join(map(str, SIZES))}")
+    return value
 
 
 def _checked_glob(glob: str) -> str:
@@ -216,8 +225,8 @@ ProposerEntry = Annotated[Replay | Knobs | Llm, Field(discriminator="kind")]
 class Tournament(_Section):
     false_keep_rate: Annotated[float, Field(gt=0, le=0.5)] = 0.05
     rule: Literal["calibrated", "provable"] = "calibrated"
-    lanes: Annotated[Literal["auto", "solo"], _later(("blocks",), "use auto or solo")] = "auto"
-    block: Literal["auto"] = "auto"
+    lanes: Literal["auto", "solo", "blocks"] = "auto"
+    block: Annotated[Literal["auto"] | int, BeforeValidator(_block)] = "auto"  # rows
     max_repeats: Annotated[int, Field(ge=1, le=10_000)] = 8
     baseline_repeats: Annotated[int, Field(ge=2, le=10_000)] = 4  # one measurement alone has no spread
     common_seeds: bool = False

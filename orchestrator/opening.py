@@ -15,6 +15,7 @@ from pathlib import Path
 from orchestrator import events as ev
 from orchestrator import proposers
 from orchestrator.admission import Admission
+from orchestrator.composing import Composer
 from orchestrator.config import Config, ConfigError, Llm, ProposerEntry, Replay, dump_config, load_config, with_runner
 from orchestrator.confinement import HARMLESS, Sandbox, UnconfinedError, sandbox_for
 from orchestrator.journal import Journal, JournalError
@@ -42,6 +43,7 @@ class Parts:
     ledger: Ledger
     repository: CampaignRepository
     admission: Admission
+    composer: Composer
     stacking: Stacking
     proposers: tuple[AnyProposer, ...]
     sandbox: Sandbox
@@ -99,9 +101,10 @@ def open_parts(run: RunDirectory, overrides: Sequence[str] = ()) -> Parts:
     scoping = scope_of(repository.files(ledger.base), config.target.editable, config.target.runner, has_command=False)
     admission = Admission(repository, scoping)
     settings = settings_of(config, made, ledger)
-    stacking = Stacking(admission, ledger)
     _attach(made, run, config, settings, ledger, admission)
-    return Parts(run, config, settings, journal, ledger, repository, admission, stacking, made, confinement)
+    composer = Composer(admission)
+    stacking = Stacking(composer, ledger)
+    return Parts(run, config, settings, journal, ledger, repository, admission, composer, stacking, made, confinement)
 
 
 def _attach(
@@ -201,6 +204,8 @@ def settings_of(config: Config, made: tuple[AnyProposer, ...], ledger: Ledger) -
         planned_candidates=max(ledger.opened.planned_candidates, planned_candidates(config, made)),
         proposers=tuple(proposer.name for proposer in made),
         rule=wanted.rule,
+        lanes=wanted.lanes,
+        block=wanted.block if isinstance(wanted.block, int) else None,
         false_keep_rate=wanted.false_keep_rate,
         max_repeats=wanted.max_repeats,
         baseline_repeats=wanted.baseline_repeats,

@@ -28,7 +28,7 @@ class Writers:
 
 
 def proposing(night: Night, writers: Writers, limits: Limits | None = None) -> Propose | None:
-    return Tournament(night.ledger, replace(SETTINGS, limits=limits or Limits()), writers)._propose()
+    return Tournament(night.ledger, replace(SETTINGS, limits=limits or Limits()), writers)._propose(0.0)
 
 
 def test_what_is_being_written_counts_as_what_waits() -> None:
