@@ -1,4 +1,6 @@
-"""What a decision means in the world: trials handed to workers, proposers asked, commits made, refs moved.
+"""What a decision means in the world: trials handed to workers, commits made, refs moved.
+
+Who is asked for a proposal, and what becomes of it, is in proposing.py.
 
 The other half of *decide purely, act elsewhere*. Whatever changes the campaign is recorded first; an act that was cut off by
 a crash is done again, or found to be done, when the journal is taken up by the next head.
@@ -17,8 +19,7 @@ from orchestrator.confinement import Sandbox
 from orchestrator.novelty import Tried
 from orchestrator.opening import Parts
 from orchestrator.pool import Pool
-from orchestrator.proposers import choose, exhausted_reason
-from orchestrator.proposers.base import Brief, Proposal, ProposalError
+from orchestrator.proposing import Proposing
 from orchestrator.repository import CHAMPION, candidate_ref, stack_ref
 from orchestrator.tournament import decisions as do
 from workers.trial import CommandPlan, TrainPlan, TrialSpec
@@ -36,7 +37,7 @@ class Acts:
         self._ledger = parts.ledger
         self._pool = pool
         self._record = record
-        self._proposers = {proposer.name: proposer for proposer in parts.proposers}
+        self.proposing = Proposing(parts, record, self.admit, pool.arrivals.put)
 
     def carry_out(self, decision: do.Act) -> None:
         """Do what the tournament has decided."""
@@ -46,7 +47,7 @@ class Acts:
             case do.RestartTrial():
                 self._restart_trial(decision)
             case do.Propose():
-                self._ask_a_proposer()
+                self.proposing.ask(decision.wanted)
             case do.Reapply():
                 self._reapply(decision.candidate)
             case do.Compose():
@@ -134,68 +135,7 @@ class Acts:
         assert target.command is not None
         return CommandPlan(target.command, target.setup, target.guards, target.mounts)
 
-    # -- proposals and candidates
-
-    def _ask_a_proposer(self) -> None:
-        entries, given = self._parts.config.proposers, self._ledger.proposals_by
-        names = [proposer.name for proposer in self._parts.proposers]
-        over = [i for i, name in enumerate(names) if name in self._ledger.exhausted]
-        index = choose([entry.weight for entry in entries], [given.get(name, 0) for name in names], over)
-        assert index is not None  # the tournament asks only while one has something to give
-        name = names[index]
-        try:
-            proposal = self._proposers[name].propose(self._brief(name))
-        except ProposalError as error:
-            candidate = self.propose(name, Proposal(error.description, ()), admit=False)
-            self._record(ev.Rejected(candidate, "edit", error.reason))
-            return
-        except OSError as error:  # such as a replay file that was moved away meanwhile
-            self._record(ev.Note(f"{name} can give no more proposals: {error}", "warning"))
-            proposal = None
-        if proposal is None:
-            self._record(ev.ProposalsEnded(name, exhausted_reason(self._proposers[name])))
-            return
-        self.propose(name, proposal)
-
-    def _brief(self, proposer: str) -> Brief:
-        champion = self._ledger.champion
-        assert champion is not None
-        repository, scope = self._parts.repository, self._parts.admission.scoping.scope
-        return Brief(
-            champion=champion.commit,
-            read=lambda path: repository.read(champion.commit, path),
-            editable=tuple(path for path in repository.files(champion.commit) if scope.matches(path)),
-            kept=champion.kept,
-            proposed=self._ledger.proposals_by.get(proposer, 0),
-            outstanding=tuple(
-                c.proposed.token
-                for c in self._ledger.pending.values()
-                if c.proposed.proposer == proposer and c.proposed.token is not None
-            ),
-            base=self._ledger.base,
-        )
-
-    def propose(self, proposer: str, proposal: Proposal, *, admit: bool = True) -> str:
-        """Take in a proposal; returns the candidate that it becomes."""
-        candidate = f"c{len(self._ledger.candidates) + 1:04d}"
-        self._record(
-            ev.Proposed(
-                candidate,
-                proposer,
-                proposal.description,
-                proposal.edits,
-                proposal.parents,
-                proposal.token,
-                proposal.usd,
-                proposal.against,
-                proposal.model,
-                proposal.family,
-                proposal.expected_effect,
-            )
-        )
-        if admit:
-            self.admit(candidate)
-        return candidate
+    # -- candidates
 
     def admit(self, name: str) -> None:
         """Let the gates speak about a candidate."""
@@ -204,7 +144,7 @@ class Acts:
         tried = Tried(
             self._ledger,
             minimize=self._parts.settings.minimize,
-            on_earlier_champions=candidate.proposed.proposer in self._proposers,  # a person may insist
+            on_earlier_champions=candidate.proposed.proposer in self._parts.settings.proposers,  # a person may insist
         )
         result = self._parts.admission.admit(candidate.proposed, champion.commit, candidate.proposed_at, tried)
         self._record(result)

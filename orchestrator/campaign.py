@@ -22,7 +22,7 @@ from orchestrator.events import EndState, WorkerState
 from orchestrator.ledger import CandidateState
 from orchestrator.opening import Parts, candidates_ended_by, tell
 from orchestrator.pool import Failed, Incoming, Joined, Lost, Measured, Peeked, Pool
-from orchestrator.proposers.base import Proposal
+from orchestrator.proposers.base import Delivery, Proposal
 from orchestrator.tournament import decisions as do
 from orchestrator.tournament.machine import Tournament
 from workers.trial import Measurement, Outcome, Progress
@@ -54,9 +54,9 @@ class Campaign:
         self.pool = pool
         self.progress: dict[str, Progress] = {}
         self._watchers = watchers
-        self._tournament = Tournament(parts.ledger, parts.settings)
         self._proposers = {proposer.name: proposer for proposer in parts.proposers}
         self._acts = Acts(parts, pool, self._record)
+        self._tournament = Tournament(parts.ledger, parts.settings, self._acts.proposing)
         self.interrupted = False
         self._end: End | None = None
         self._ticked = 0.0
@@ -78,6 +78,7 @@ class Campaign:
             self._end = End(EndState.FAILED, str(error) or type(error).__name__)
             raise
         finally:
+            self._acts.proposing.close()
             if self._end is not None:  # else: a second Ctrl-C, at once
                 reason = self.ledger.limit if self._end.state is EndState.FINISHED else None
                 self._record(ev.HeadStopped(self._end.state, reason, self._end.detail))
@@ -88,6 +89,7 @@ class Campaign:
             if candidate.state is CandidateState.PROPOSED:  # the former head was killed before its gates had spoken
                 self._acts.admit(candidate.id)
         self._read_inbox()
+        self._acts.proposing.begin()
         self.pool.start()
         while self._end is None:
             self._decide()
@@ -108,14 +110,14 @@ class Campaign:
 
     # -- what happens
 
-    def _next_arrival(self) -> Incoming | None:
+    def _next_arrival(self) -> Incoming | Delivery | None:
         try:
-            arrival: Incoming = self.pool.arrivals.get(timeout=TICK_S)
+            arrival: Incoming | Delivery = self.pool.arrivals.get(timeout=TICK_S)
         except queue.Empty:
             return None
         return arrival
 
-    def _take(self, arrival: Incoming | None) -> None:
+    def _take(self, arrival: Incoming | Delivery | None) -> None:
         match arrival:
             case Joined():
                 self._welcome(arrival)
@@ -129,6 +131,8 @@ class Campaign:
                 self._end_failed(arrival)
             case Peeked():
                 self._look(arrival)
+            case Delivery():
+                self._acts.proposing.take_in(arrival)
         if self.interrupted and self._end is None:
             self._end = End(EndState.INTERRUPTED)
 
@@ -237,7 +241,7 @@ class Campaign:
 
     def _take_idea(self, proposal: Proposal) -> None:
         exposed = self.parts.sandbox is Sandbox.NONE and self.parts.config.sandbox == "auto"
-        candidate = self._acts.propose(PERSON, proposal, admit=not exposed)
+        candidate = self._acts.proposing.propose(PERSON, proposal, admit=not exposed)
         if exposed:  # auto, where nothing can be confined
             reason = "without bubblewrap only knobs may run: type `regatta doctor`, or begin a run with sandbox: none"
             self._record(ev.Rejected(candidate, "sandbox", reason))
@@ -268,7 +272,7 @@ class Campaign:
         deadline = time.monotonic() + CANCEL_PATIENCE_S
         while self.ledger.open_trials and time.monotonic() < deadline:
             arrival = self._next_arrival()
-            if isinstance(arrival, (Measured, Failed)):
+            if isinstance(arrival, (Measured, Failed, Delivery)):
                 self._take(arrival)
 
     def _record(self, event: ev.Event) -> None:

@@ -16,11 +16,11 @@ from orchestrator import events as ev
 from orchestrator import proposers
 from orchestrator.admission import Admission
 from orchestrator.composing import Composer
-from orchestrator.config import Config, ConfigError, Replay, dump_config, load_config, with_runner
+from orchestrator.config import Config, ConfigError, Llm, ProposerEntry, Replay, dump_config, load_config, with_runner
 from orchestrator.confinement import HARMLESS, Sandbox, UnconfinedError, sandbox_for
 from orchestrator.journal import Journal, JournalError
 from orchestrator.ledger import PENDING, Candidate, Ledger
-from orchestrator.proposers.base import Proposer, Result
+from orchestrator.proposers.base import AnyProposer, Result
 from orchestrator.repository import CampaignRepository
 from orchestrator.run_directory import RunDirectory, refuse_existing
 from orchestrator.stacking import Stacking
@@ -45,7 +45,7 @@ class Parts:
     admission: Admission
     composer: Composer
     stacking: Stacking
-    proposers: tuple[Proposer, ...]
+    proposers: tuple[AnyProposer, ...]
     sandbox: Sandbox
 
     def close(self) -> None:
@@ -101,9 +101,25 @@ def open_parts(run: RunDirectory, overrides: Sequence[str] = ()) -> Parts:
     scoping = scope_of(repository.files(ledger.base), config.target.editable, config.target.runner, has_command=False)
     admission = Admission(repository, scoping)
     settings = settings_of(config, made, ledger)
+    _attach(made, run, config, settings, ledger, admission)
     composer = Composer(admission)
     stacking = Stacking(composer, ledger)
     return Parts(run, config, settings, journal, ledger, repository, admission, composer, stacking, made, confinement)
+
+
+def _attach(
+    made: tuple[AnyProposer, ...], run: RunDirectory, config: Config, settings: Settings, ledger: Ledger, admission: Admission
+) -> None:
+    """Show those who write with a model what they may look at; they share one purse."""
+    if not any(entry.kind == "llm" for entry in config.proposers):
+        return
+    from orchestrator.proposers.llm.building import desk_of
+    from orchestrator.proposers.llm.proposer import LlmProposer
+
+    desk = desk_of(run, config, settings, ledger, admission)
+    for proposer in made:
+        if isinstance(proposer, LlmProposer):
+            proposer.attach(desk)
 
 
 def _check_mounts(config: Config) -> None:
@@ -163,7 +179,7 @@ def candidates_ended_by(event: ev.Event, ledger: Ledger) -> list[Candidate]:
     return [ledger.candidates[name] for name in names if ledger.candidates[name].state not in PENDING]
 
 
-def tell(by_name: dict[str, Proposer], candidate: Candidate, config: Config) -> None:
+def tell(by_name: dict[str, AnyProposer], candidate: Candidate, config: Config) -> None:
     """Let a candidate's proposer hear how it ended."""
     proposer = by_name.get(candidate.proposed.proposer)
     if proposer is None:  # a person's, or of a proposer that the config no longer has
@@ -176,7 +192,7 @@ def tell(by_name: dict[str, Proposer], candidate: Candidate, config: Config) -> 
     proposer.learn(Result(candidate.id, candidate.proposed.token, candidate.state.value, effect, metrics))
 
 
-def settings_of(config: Config, made: tuple[Proposer, ...], ledger: Ledger) -> Settings:
+def settings_of(config: Config, made: tuple[AnyProposer, ...], ledger: Ledger) -> Settings:
     """The tournament's rules, from the config."""
     assert ledger.opened is not None
     wanted = config.tournament
@@ -212,7 +228,7 @@ def settings_of(config: Config, made: tuple[Proposer, ...], ledger: Ledger) -> S
     )
 
 
-def planned_candidates(config: Config, made: tuple[Proposer, ...]) -> int:
+def planned_candidates(config: Config, made: tuple[AnyProposer, ...]) -> int:
     """Over how many candidates the error rate is spent: the least that a limit or the proposers allow."""
     known = [limit for limit in (config.limits.candidates, config.limits.trials) if limit is not None]
     counts = [proposer.planned() for proposer in made]
@@ -236,11 +252,16 @@ def _with_absolute_paths(config: Config, working_dir: Path) -> Config:
     """`resume` may be typed elsewhere."""
     mounts = tuple(str((working_dir / mount).expanduser().resolve()) for mount in config.target.mounts)
     target = config.target.model_copy(update={"mounts": mounts})
-    entries = tuple(
-        entry.model_copy(update={"path": str((working_dir / entry.path).resolve())}) if isinstance(entry, Replay) else entry
-        for entry in config.proposers
-    )
+    entries = tuple(_with_absolute_path(entry, working_dir) for entry in config.proposers)
     return config.model_copy(update={"proposers": entries, "target": target})
+
+
+def _with_absolute_path(entry: ProposerEntry, working_dir: Path) -> ProposerEntry:
+    if isinstance(entry, Replay):
+        return entry.model_copy(update={"path": str((working_dir / entry.path).resolve())})
+    if isinstance(entry, Llm) and entry.replay is not None:
+        return entry.model_copy(update={"replay": str((working_dir / entry.replay).resolve())})
+    return entry
 
 
 def _write_config(run: RunDirectory, config: Config) -> None:

@@ -7,12 +7,23 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.proposers.base import Brief, Proposal, ProposalError, Proposer, Result, exhausted_reason
+from orchestrator.proposers.base import (
+    AnyProposer,
+    BackgroundProposer,
+    Brief,
+    Proposal,
+    ProposalError,
+    Proposer,
+    Result,
+    exhausted_reason,
+)
 
 if TYPE_CHECKING:
     from orchestrator.config import ProposerEntry
 
 __all__ = [
+    "AnyProposer",
+    "BackgroundProposer",
     "Brief",
     "Proposal",
     "ProposalError",
@@ -36,19 +47,23 @@ def names(entries: Sequence[ProposerEntry]) -> tuple[str, ...]:
     return tuple(result)
 
 
-def build(entry: ProposerEntry, *, index: int, seed: int, working_dir: Path, name: str | None = None) -> Proposer:
+def build(entry: ProposerEntry, *, index: int, seed: int, working_dir: Path, name: str | None = None) -> AnyProposer:
     """The proposer of `proposers[index]`. Raises `ConfigError` where it cannot start, e.g. for want of its file."""
     if entry.kind == "replay":
         from orchestrator.proposers.replay import ReplayProposer
 
         key = f"proposers[{index}].path"
         return ReplayProposer(entry.path, name=name or entry.kind, working_dir=working_dir, key=key)
+    if entry.kind == "llm":
+        from orchestrator.proposers.llm import building
+
+        return building.build(entry, index=index, seed=seed, working_dir=working_dir, name=name or entry.kind)
     from orchestrator.proposers.knobs import KnobsProposer
 
     return KnobsProposer(seed=(seed, index), name=name or entry.kind, only=entry.only)
 
 
-def build_all(entries: Sequence[ProposerEntry], *, seed: int, working_dir: Path) -> tuple[Proposer, ...]:
+def build_all(entries: Sequence[ProposerEntry], *, seed: int, working_dir: Path) -> tuple[AnyProposer, ...]:
     return tuple(
         build(entry, index=index, seed=seed, working_dir=working_dir, name=name)
         for index, (entry, name) in enumerate(zip(entries, names(entries), strict=True))

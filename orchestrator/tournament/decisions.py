@@ -77,7 +77,9 @@ class MoveChampion:
 
 @dataclass(frozen=True, slots=True)
 class Propose:
-    """One more proposal is wanted."""
+    """More proposals are wanted: one, and at most `wanted` where several come at once."""
+
+    wanted: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from orchestrator.tournament.block_plan import Outlook
 from orchestrator.tournament.decisions import BuildStack, Decision, Finish, GiveUp, MoveChampion, Propose, RestartTrial
 from orchestrator.tournament.evidence import noise_floor, p_null
 from orchestrator.tournament.finals import judge_final, next_stack, turned_down
+from orchestrator.tournament.proposals import AtOnce, Proposals
 from orchestrator.tournament.race import LearntPrior, contrast_between, judge_race
 from orchestrator.tournament.schedule import next_trial
 from orchestrator.tournament.settings import Settings
@@ -25,9 +26,10 @@ INFRA_IN_A_ROW = 10  # after so many failures of the machines without one succes
 
 
 class Tournament:
-    def __init__(self, ledger: Ledger, settings: Settings) -> None:
+    def __init__(self, ledger: Ledger, settings: Settings, proposals: Proposals | None = None) -> None:
         self.ledger = ledger
         self.settings = settings
+        self._proposals = proposals or AtOnce()
         self._prior = LearntPrior()
         self._judged: object = None  # the state of the evidence at which no race was ready to be decided
         self._blocks_judged: object = None  # and at which no candidate in blocks
@@ -210,12 +212,16 @@ class Tournament:
         ledger = self.ledger
         if ledger.limit is not None or ledger.exhausted >= set(self.settings.proposers):
             return None
-        waiting = ledger.states[CandidateState.WAITING]
-        return Propose() if waiting < block_plan.wanted(ledger, self.settings, self._outlook(now)) else None
+        writing = self._proposals.under_way()
+        ahead = ledger.states[CandidateState.WAITING] + writing
+        wanted = block_plan.wanted(ledger, self.settings, self._outlook(now)) - ahead
+        if self.settings.limits.candidates is not None:
+            wanted = min(wanted, self.settings.limits.candidates - len(ledger.candidates) - writing)
+        return Propose(wanted) if wanted > 0 and self._proposals.ready() else None
 
     def _finish(self) -> Finish | None:
         ledger = self.ledger
-        if ledger.limit is None or ledger.open_trials:
+        if ledger.limit is None or ledger.open_trials or self._proposals.under_way():
             return None
         baseline_is_due = ledger.samples(ledger.base).n < self.settings.baseline_repeats
         if ledger.limit in limits.PROPOSING_ENDS and (ledger.pending or baseline_is_due):

@@ -1,0 +1,35 @@
+"""No secret comes out: neither one of the environment, nor one that looks like a key."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.proposers.llm.redaction import GONE, Redaction
+
+ENVIRONMENT = {
+    "OPENAI_API_KEY": "correct-horse-battery",
+    "HF_TOKEN": "staple",
+    "DB_PASSWORD": "hunter2hunter2",
+    "MAX_TOKENS": "1000000000",
+    "SSH_AUTH_SOCK": "/run/user/1000/keyring/ssh",
+    "HOME": "/home/somebody",
+}
+
+
+def test_values_of_secret_variables_are_gone_and_settings_stay() -> None:
+    redaction = Redaction(ENVIRONMENT)
+    text = redaction.of("correct-horse-battery hunter2hunter2 1000000000 /run/user/1000/keyring/ssh /home/somebody")
+    assert text == f"{GONE} {GONE} 1000000000 /run/user/1000/keyring/ssh /home/somebody"
+
+
+@pytest.mark.parametrize(
+    "secret",
+    ["sk-ant-REDACTED", "ghp_abcdefghijklmnopqrstuvwxyz", "hf_abcdefghijklmnopqrst", "AKIAABCDEFGHIJKLMNOP"],
+)
+def test_what_looks_like_a_key_is_gone(secret: str) -> None:
+    assert secret not in Redaction({}).of(f"key={secret}")
+
+
+def test_code_stays_as_it_is() -> None:
+    code = "risk_free = ask_price - task_count  # sk-learn\nhf_model = pk_index\n"
+    assert Redaction({}).of(code) == code
