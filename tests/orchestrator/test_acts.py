@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,13 @@ from subject import git, init
 
 from orchestrator import events as ev
 from orchestrator.acts import Acts
+from orchestrator.campaign import Campaign
 from orchestrator.edits import Edit
 from orchestrator.events import Purpose
 from orchestrator.opening import open_new, open_parts
-from orchestrator.proposers.base import Proposal
+from orchestrator.pool import Measured
 from orchestrator.tournament import decisions as do
-from workers.trial import TrainPlan, TrialSpec
+from workers.trial import Measurement, Outcome, TrainPlan, TrialSpec
 
 TRAIN = "".join(f"LINE_{n} = {n}\n" for n in range(20))
 
@@ -27,6 +29,7 @@ class Hands:
     gpus_a_trial = 0.0
 
     def __init__(self) -> None:
+        self.arrivals: queue.Queue[object] = queue.Queue()
         self.out: list[tuple[str, TrialSpec]] = []
 
     def submit(self, worker: str, spec: TrialSpec) -> None:
@@ -57,7 +60,10 @@ class Place:
     def line(self, number: int, new: str, *, whole: bool = False) -> str:
         old = f"LINE_{number} = {number}\n"
         edit = Edit("train.py", content=TRAIN.replace(old, new)) if whole else Edit("train.py", search=old, replace=new)
-        return self.acts.propose("person", Proposal(f"line {number}", (edit,)))
+        name = f"c{len(self.ledger.candidates) + 1:04d}"
+        self.record(ev.Proposed(name, "person", f"line {number}", (edit,)))
+        self.acts.admit(name)
+        return name
 
     def compose(self, *names: str, base: str = "", room: int = 9) -> list[ev.Event]:
         before = len(self.told)
@@ -184,3 +190,28 @@ def test_a_smoke_test_is_short_and_scores_no_third_split(place: Place) -> None:
     assert isinstance(spec.plan, TrainPlan)
     assert spec.plan.budget_s == 10.0
     assert (spec.smoke, spec.held_out, spec.promotion) == (True, False, False)
+
+
+def measured(spec: TrialSpec, fingerprint: str) -> Measured:
+    numbers = {"val_bpb": 1.0}
+    return Measured("w0", Measurement(spec.trial_id, 1, Outcome.OK, None, numbers, {}, 1.0, None, 0.0, 1.0, fingerprint, "cpu"))
+
+
+def test_a_smoke_tests_fingerprint_and_number_are_compared_with_nothing(place: Place) -> None:
+    campaign = Campaign(place.parts, place.hands, [])  # type: ignore[arg-type]
+    name = place.line(1, "LINE_1 = 10\n")
+    place.record(ev.WorkerChanged("w0", "node", "cpu", ev.WorkerState.IDLE))
+    for mark in ("short", "shorter"):
+        spec = place.start(name, purpose=Purpose.SMOKE, row=None)
+        assert spec is not None
+        campaign._take(measured(spec, mark))
+        assert place.ledger.fingerprint is None
+        assert place.ledger.book.count == 0
+    place.acts.carry_out(do.StartTrial("w0", Purpose.BASELINE, place.base, (), 1))
+    campaign._take(measured(place.hands.out[-1][1], "full"))
+    assert place.ledger.fingerprint == "full"
+    spec = place.start(name, purpose=Purpose.SMOKE, row=None)
+    assert spec is not None
+    campaign._take(measured(spec, "short"))
+    assert place.ledger.outcomes[Outcome.OK] == 4
+    assert place.ledger.workers["w0"].state is ev.WorkerState.IDLE
