@@ -184,6 +184,8 @@ def _log_density(effects: Array, spreads: Array) -> Array:
     variance = (spreads[:, None] * NODES)[:, :, None] ** 2 + _CELLS
     squares = (effects[:, None] - GRID)[:, None, :] ** 2 / variance
     density = -0.5 * (squares + np.log(variance))
+    # A far point stands for a wide cell, but not for one that reaches over to the other side.
+    density -= 600.0 * ((effects[:, None] * GRID < 0) & (np.abs(GRID) > 100.0))[:, None, :]
     top = density.max(axis=(1, 2), keepdims=True)
     return np.asarray(np.maximum(density - top, -600.0))
 

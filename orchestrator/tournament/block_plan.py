@@ -12,6 +12,7 @@ from orchestrator.design import SIZES, columns_for, order_of, smallest_size
 from orchestrator.events import BlockOpened, Purpose, SentSolo
 from orchestrator.ledger import Ledger
 from orchestrator.tournament.beliefs import Beliefs
+from orchestrator.tournament.blocks import GIVEN_UP_FROM, MOST_BLOCKS
 from orchestrator.tournament.decisions import Compose, StartTrial
 from orchestrator.tournament.settings import Settings
 from workers.trial import Outcome
@@ -145,8 +146,9 @@ def again(ledger: Ledger, settings: Settings, outlook: Outlook) -> Compose | Blo
     base, stack = next_base(ledger)
     size = size_of_next(ledger, settings, outlook)
     room = size - 1 - _spare(size, ledger, outlook)
-    measured = [name for name in outlook.p_null if name in ledger.in_blocks]
-    open_ones = sorted(ledger.in_blocks.values(), key=lambda c: (c.open_blocks, c.nth))
+    more = {name for name, c in ledger.in_blocks.items() if _worth_another(c, outlook)}
+    measured = [name for name in outlook.p_null if name in more]
+    open_ones = sorted((ledger.in_blocks[name] for name in more), key=lambda c: (c.open_blocks, c.nth))
     asked = tuple(dict.fromkeys([c.id for c in open_ones if c.open_blocks] + measured))[: max(0, room)]
     if len(asked) < FEWEST or size < SMALLEST:
         return None
@@ -155,6 +157,12 @@ def again(ledger: Ledger, settings: Settings, outlook: Outlook) -> Compose | Blo
         return Compose(base, asked, room)
     fit = [name for name in composed if name in ledger.in_blocks]
     return _opened(ledger, fit, base, stack, room, size, settings) if len(fit) >= FEWEST else None
+
+
+def _worth_another(candidate: Candidate, outlook: Outlook) -> bool:
+    """Not of one that would be given up, or has been measured often enough, as soon as its open blocks are closed."""
+    promising = outlook.p_null.get(candidate.id, 0.0) < GIVEN_UP_FROM
+    return promising and len(candidate.heats) + candidate.open_blocks < MOST_BLOCKS
 
 
 def _eligible(ledger: Ledger, outlook: Outlook) -> list[Candidate]:
