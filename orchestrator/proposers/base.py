@@ -74,7 +74,8 @@ def exhausted_reason(proposer: Proposer) -> str | None:
 class ProposalError(ValueError):
     """A proposal that cannot even be read; the campaign records it as rejected and asks for the next one."""
 
-    def __init__(self, description: str, reason: str) -> None:
+    def __init__(self, description: str, reason: str, usd: float = 0.0) -> None:
         super().__init__(reason)
         self.description = description
         self.reason = reason
+        self.usd = usd  # what it cost nevertheless
