@@ -12,11 +12,13 @@ from collections.abc import Callable
 from orchestrator import events as ev
 from orchestrator import trial_files
 from orchestrator.allowances import allowances, scores_held_out
+from orchestrator.asking import Asking
 from orchestrator.confinement import Sandbox
 from orchestrator.opening import Parts
 from orchestrator.pool import Pool
-from orchestrator.proposers import choose, exhausted_reason
+from orchestrator.proposers import exhausted_reason
 from orchestrator.proposers.base import Brief, Proposal, ProposalError
+from orchestrator.proposers.program import ProgramProposer
 from orchestrator.repository import CHAMPION, candidate_ref, stack_ref
 from orchestrator.tournament import decisions as do
 from workers.trial import CommandPlan, TrainPlan, TrialSpec
@@ -31,6 +33,7 @@ class Acts:
         self._pool = pool
         self._record = record
         self._proposers = {proposer.name: proposer for proposer in parts.proposers}
+        self.asking = Asking(parts, record, self._take)
 
     def carry_out(self, decision: do.Act) -> None:
         """Do what the tournament has decided."""
@@ -108,25 +111,32 @@ class Acts:
     # -- proposals and candidates
 
     def _ask_a_proposer(self) -> None:
-        entries, given = self._parts.config.proposers, self._ledger.proposals_by
-        names = [proposer.name for proposer in self._parts.proposers]
-        over = [i for i, name in enumerate(names) if name in self._ledger.exhausted]
-        index = choose([entry.weight for entry in entries], [given.get(name, 0) for name in names], over)
-        assert index is not None  # the tournament asks only while one has something to give
-        name = names[index]
+        name = self.asking.turn()
+        assert name is not None  # the campaign asks only while one can be asked
+        proposer = self._proposers[name]
+        if isinstance(proposer, ProgramProposer):
+            self.asking.begin(proposer)
+            return
         try:
-            proposal = self._proposers[name].propose(self._brief(name))
+            proposal = proposer.propose(self._brief(name))
         except ProposalError as error:
-            candidate = self.propose(name, Proposal(error.description, ()), admit=False)
-            self._record(ev.Rejected(candidate, "edit", error.reason))
+            self._take(name, error)
             return
         except OSError as error:  # such as a replay file that was moved away meanwhile
             self._record(ev.Note(f"{name} can give no more proposals: {error}", "warning"))
             proposal = None
         if proposal is None:
-            self._record(ev.ProposalsEnded(name, exhausted_reason(self._proposers[name])))
+            self._record(ev.ProposalsEnded(name, exhausted_reason(proposer)))
             return
-        self.propose(name, proposal)
+        self._take(name, proposal)
+
+    def _take(self, proposer: str, outcome: Proposal | ProposalError) -> None:
+        """What a proposer gave becomes a candidate."""
+        if isinstance(outcome, Proposal):
+            self.propose(proposer, outcome)
+        else:
+            candidate = self.propose(proposer, Proposal(outcome.description, (), usd=outcome.usd), admit=False)
+            self._record(ev.Rejected(candidate, "edit", outcome.reason))
 
     def _brief(self, proposer: str) -> Brief:
         champion = self._ledger.champion

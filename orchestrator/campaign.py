@@ -88,12 +88,16 @@ class Campaign:
             if candidate.state is CandidateState.PROPOSED:  # the former head was killed before its gates had spoken
                 self._acts.admit(candidate.id)
         self._read_inbox()
+        self._acts.asking.start()
         self.pool.start()
-        while self._end is None:
-            self._decide()
-            if self._end is None:
-                self._take(self._next_arrival())
-                self._tick(on_tick)
+        try:
+            while self._end is None:
+                self._decide()
+                if self._end is None:
+                    self._take(self._next_arrival())
+                    self._tick(on_tick)
+        finally:
+            self._acts.asking.stop()
         if self.ledger.open_trials:
             self._cancel_running()
         return self._end
@@ -206,6 +210,7 @@ class Campaign:
             return
         self._ticked = now
         self._read_inbox()
+        self._acts.asking.hear()
         self.pool.peek()
         on_tick(now, self.progress)
         self._mind_the_workers(now)
@@ -246,7 +251,7 @@ class Campaign:
     def _decide(self) -> None:
         while not self.interrupted and self._end is None:
             decision = self._tournament.next(time.time())
-            if decision is None:
+            if decision is None or (isinstance(decision, do.Propose) and self._acts.asking.turn() is None):
                 return
             self._carry_out(decision)
 

@@ -166,7 +166,15 @@ class Knobs(_Section):
     weight: Positive = 1.0
 
 
-ProposerEntry = Annotated[Replay | Knobs, Field(discriminator="kind")]
+class Program(_Section):
+    kind: Literal["program"]
+    command: Text  # for /bin/sh, in a worktree of the champion; {prompt} is the file that says what to do
+    timeout_s: Positive = 600.0
+    parallel: Annotated[int, Field(ge=1, le=256)] = 1  # how many may work at a time
+    weight: Positive = 1.0
+
+
+ProposerEntry = Annotated[Replay | Knobs | Program, Field(discriminator="kind")]
 
 
 class Tournament(_Section):
@@ -299,4 +307,4 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     name: field.annotation
     for name, field in Config.model_fields.items()
     if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
-} | {"replay": Replay, "knobs": Knobs}
+} | {"replay": Replay, "knobs": Knobs, "program": Program}

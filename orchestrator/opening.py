@@ -15,11 +15,12 @@ from pathlib import Path
 from orchestrator import events as ev
 from orchestrator import proposers
 from orchestrator.admission import Admission
-from orchestrator.config import Config, ConfigError, Replay, dump_config, load_config, with_runner
+from orchestrator.config import Config, ConfigError, Program, Replay, dump_config, load_config, with_runner
 from orchestrator.confinement import HARMLESS, Sandbox, UnconfinedError, sandbox_for
 from orchestrator.journal import Journal, JournalError
 from orchestrator.ledger import PENDING, Candidate, Ledger
 from orchestrator.proposers.base import Proposer, Result
+from orchestrator.proposers.program.command import anchored
 from orchestrator.repository import CampaignRepository
 from orchestrator.run_directory import RunDirectory, refuse_existing
 from orchestrator.stacking import Stacking
@@ -66,6 +67,7 @@ def open_new(config_path: str, overrides: Sequence[str], run_dir: Path | None, w
         scoping = scope_of(
             repository.files(base), config.target.editable, config.target.runner, config.target.command is not None
         )
+        config = _with_commands_found(config, working_dir, repository.files(base))
         repository.close()
         config = with_runner(config, "train" if scoping.runner == "train" else "command")
         draft.config.write_text(dump_config(config), encoding="utf-8")
@@ -236,6 +238,17 @@ def _with_absolute_paths(config: Config, working_dir: Path) -> Config:
         for entry in config.proposers
     )
     return config.model_copy(update={"proposers": entries, "target": target})
+
+
+def _with_commands_found(config: Config, working_dir: Path, in_target: tuple[str, ...]) -> Config:
+    """Programs begin elsewhere: in a worktree."""
+    entries = tuple(
+        entry.model_copy(update={"command": anchored(entry.command, working_dir, in_target)})
+        if isinstance(entry, Program)
+        else entry
+        for entry in config.proposers
+    )
+    return config.model_copy(update={"proposers": entries})
 
 
 def _write_config(run: RunDirectory, config: Config) -> None:

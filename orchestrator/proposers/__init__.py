@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -43,6 +44,23 @@ def build(entry: ProposerEntry, *, index: int, seed: int, working_dir: Path, nam
 
         key = f"proposers[{index}].path"
         return ReplayProposer(entry.path, name=name or entry.kind, working_dir=working_dir, key=key)
+    if entry.kind == "program":
+        from orchestrator.proposers.program import ProgramProposer
+        from orchestrator.proposers.program.command import anchored, missing
+
+        absent = missing(anchored(entry.command, working_dir, ()), os.environ)
+        if absent is not None:
+            from orchestrator.config import ConfigError
+
+            said = f"given {entry.command!r}; a command of this machine: the shell finds no {absent}; install it or mend PATH"
+            raise ConfigError([f"proposers[{index}].command: {said}"])
+        return ProgramProposer(
+            entry.command,
+            name=name or entry.kind,
+            timeout_s=entry.timeout_s,
+            most_at_once=entry.parallel,
+            environment=os.environ,
+        )
     from orchestrator.proposers.knobs import KnobsProposer
 
     return KnobsProposer(seed=(seed, index), name=name or entry.kind, only=entry.only)
