@@ -13,6 +13,7 @@ from orchestrator.opening import Parts
 from orchestrator.proposers import choose
 from orchestrator.proposers.base import Proposal, ProposalError
 from orchestrator.proposers.program import Assignment, Grounds, ProgramProposer
+from orchestrator.tournament.limits import usd
 from orchestrator.views.plain import one_line
 
 NOTEBOOK_LINES = 60
@@ -29,9 +30,11 @@ class Asking:
         self._programs = [each for each in parts.proposers if isinstance(each, ProgramProposer)]
 
     def start(self) -> None:
+        """Once, before anybody is asked."""
         for program in self._programs:
             folder = self._parts.run.proposers / program.name
-            program.move_in(Grounds(folder, self._parts.repository.path, self._parts.admission.scoping.scope))
+            known = {each.proposed.token for each in self._ledger.candidates.values() if each.proposed.token is not None}
+            program.move_in(Grounds(folder, self._parts.repository.path, self._parts.admission.scoping.scope), known)
 
     def turn(self) -> str | None:
         """The name of the proposer to be asked next; None when nobody can be asked now."""
@@ -95,7 +98,20 @@ def assignment(parts: Parts) -> Assignment:
         program=own.read_text("utf-8", "replace") if own.is_file() else parts.repository.read(commit, "program.md"),
         notebook=_notebook(parts),
         pending=tuple(each.proposed.description for each in ledger.pending.values()),
+        left=_left(parts),
     )
+
+
+def _left(parts: Parts) -> tuple[str, ...]:
+    """What is spent of each limit that a proposer can do something about."""
+    ledger, wanted = parts.ledger, parts.config.limits
+    spent = (
+        ("candidates", len(ledger.candidates), wanted.candidates),
+        ("trials", len(ledger.trials), wanted.trials),
+        ("hours", ledger.running_s() / 3600, wanted.hours),
+        ("dollars", usd(ledger, parts.settings.prices), wanted.usd),
+    )
+    return tuple(f"{name}: {amount:.4g} of {limit:g} are spent" for name, amount, limit in spent if limit is not None)
 
 
 def _notebook(parts: Parts) -> str:

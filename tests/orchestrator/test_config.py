@@ -12,7 +12,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.config import Config, ConfigError, dump_config, load_config, parse_config, with_runner
+from orchestrator.config import Config, ConfigError, Program, dump_config, load_config, parse_config, with_runner
 
 SMALL = """\
 name: demo
@@ -112,8 +112,23 @@ def test_what_comes_later_is_refused_by_name_and_never_ignored(line: str, said: 
 def test_a_proposer_of_a_coming_version_is_refused_with_those_that_work() -> None:
     text = SMALL + "  - {kind: llm, model: openai/x}\n"
     assert problems(text) == (
-        "c.yaml:6: proposers[1].kind: given 'llm', which comes with a later version; this version has replay, knobs and program",
+        "c.yaml:6: proposers[1].kind: given 'llm', which comes with a later version; "
+        "this version has replay, knobs and program",
     )
+
+
+def test_a_program_has_a_command_and_defaults() -> None:
+    program = parse_config(SMALL + "  - {kind: program, command: 'claude -p < {prompt}'}\n", "c.yaml").proposers[1]
+    assert isinstance(program, Program)
+    assert (program.command, program.timeout_s, program.parallel, program.weight) == ("claude -p < {prompt}", 600.0, 1, 1.0)
+    wrong = "  - {kind: program, command: ' '}\n  - {kind: program, command: x, timeout_s: 0}\n  - {kind: program, comand: x}\n"
+    said = problems(SMALL + wrong)
+    assert [line.split(": ")[1] for line in said] == [
+        "proposers[1].command",
+        "proposers[2].timeout_s",
+        "proposers[3].command",
+        "proposers[3].comand",
+    ]
 
 
 def test_proposers_say_which_kinds_and_keys_there_are() -> None:

@@ -20,7 +20,7 @@ from orchestrator.views.plain import one_line, plain
 MOST_USD = 10_000.0  # what a single attempt may claim to have cost
 _MARKED = re.compile(r"^[ \t]*[*_#>]*[ \t]*(HYPOTHESIS|EXPECTED|FAMILY)[*_]*:[*_]*[ \t]*(\S.*)$", re.MULTILINE)
 _NUMBER = re.compile(r"^[^\d+−-]{0,3}([+−-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)(?![\d%])")
-_AIDERS_COST = re.compile(r"Cost: \$[\d.,]+ message, \$([\d.,]*\d) session")
+_AIDERS_COST = re.compile(r"Cost:\s+\$[\d.,]+\s+message,\s+\$([\d.,]*\d)\s+session")
 _DESCRIPTION_CHARS = 500
 
 

@@ -1,7 +1,8 @@
 """Runs programs, several at a time, and hands over what they made of the champion. Never blocks who asks: threads inside.
 
 `move_in` once, then `begin` while `ready`, `collect` as often as one likes, `stop` at the end. Each run has a folder below the
-grounds, named by its number: `prompt.md` as it was told, `output.txt` (capped, keys taken out) as it answered. Failures are
+grounds, named by its number: `prompt.md` as it was told, `output.txt` (capped, keys taken out) as it answered, `proposal.json`
+as it was understood, so that a head that dies before it has heard of one need not pay for it again. Failures are
 `ProposalError`s; where they repeat themselves there is a pause, and in the end `exhausted_reason`.
 """
 
@@ -10,9 +11,11 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+import msgspec
 
 from orchestrator.edits import Edit
 from orchestrator.proposers.base import Brief, Proposal, ProposalError, Result
@@ -26,6 +29,7 @@ from orchestrator.proposers.program.redaction import Secrets
 from orchestrator.proposers.program.workplace import (
     DESCRIPTION_BYTES,
     MOST_CHANGES,
+    MOST_FILE_BYTES,
     Change,
     Workplace,
     WorkplaceError,
@@ -42,6 +46,7 @@ from workers.waiting import Cancellation, CancelledError, DeadlinePassedError
 STOP_PATIENCE_S = 10.0
 NOT_MEASURED = frozenset({"rejected", "conflict"})  # ends of a candidate that nothing was learnt from
 _STDOUT_HEAD, _STDOUT_TAIL = 256 * 1024, 1024 * 1024  # of what the description and the cost are looked for in
+_PROPOSAL = "proposal.json"
 _REMEMBERED = 20  # of what went wrong, for the next prompt
 
 
@@ -69,6 +74,16 @@ class _Given:
 
     champion: str | None
     failures_before: int  # in a row
+    began: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One run of the program that was not collected yet."""
+
+    thread: threading.Thread
+    cancel: Cancellation
+    began: float
 
 
 class ProgramProposer:
@@ -91,11 +106,12 @@ class ProgramProposer:
         self._clock = clock
         self._grounds: Grounds | None = None
         self._number = 0
-        self._running: dict[int, tuple[threading.Thread, Cancellation]] = {}
+        self._running: dict[int, _Run] = {}
         self._ended: queue.SimpleQueue[tuple[int, _Ended]] = queue.SimpleQueue()
         self._patience = Patience()
         self._champion: str | None = None
         self._unended: dict[str, _Given] = {}  # by token
+        self._unheard: list[Proposal] = []
         self._remarks: list[str] = []
         self._lately: list[str] = []
 
@@ -114,7 +130,9 @@ class ProgramProposer:
         given = self._unended.pop(result.token or "", None)  # None: of an earlier head
         if given is not None and result.status in NOT_MEASURED and given.champion == self._champion:
             reason = f"{result.candidate} was not measured ({result.status})"
-            self._patience.failed(self._clock(), reason, given.failures_before + 1, hope=bool(self._unended))
+            self._patience.failed(
+                self._clock(), reason, began=given.began, before=given.failures_before, hope=bool(self._unended)
+            )
 
     def propose(self, brief: Brief) -> Proposal | None:
         del brief
@@ -122,12 +140,15 @@ class ProgramProposer:
 
     # -- its own way
 
-    def move_in(self, grounds: Grounds) -> int:
-        """Where to work from now on. Removes what a killed head left there; how many worktrees that were."""
+    def move_in(self, grounds: Grounds, known: Collection[str] = ()) -> None:
+        """Where to work from now on. Removes the worktrees that a killed head left, and takes in the proposals that it did not
+        live to hear of. `known`: the tokens of those that the journal has."""
         self._grounds = grounds
-        numbers = [int(path.name) for path in grounds.folder.glob("*") if path.name.isdigit()]
+        sweep(grounds.folder)
+        numbers = sorted(int(path.name) for path in grounds.folder.glob("*") if path.name.isdigit())
         self._number = max(numbers, default=0)
-        return sweep(grounds.folder)
+        unknown = [number for number in numbers if self._token(number) not in known]
+        self._unheard = [read for number in unknown if (read := _read(grounds.folder / f"{number:04d}")) is not None]
 
     def ready(self, champion: str) -> bool:
         """Whether another run, on this champion, may begin now."""
@@ -143,7 +164,7 @@ class ProgramProposer:
         number, cancel = self._number, Cancellation()
         arguments = (self._grounds, number, brief, tuple(self._lately), cancel)
         thread = threading.Thread(target=self._run, args=arguments, name=f"{self.name}-{number}", daemon=True)
-        self._running[number] = (thread, cancel)
+        self._running[number] = _Run(thread, cancel, self._clock())
         thread.start()
 
     def under_way(self) -> int:
@@ -153,14 +174,17 @@ class ProgramProposer:
     def collect(self) -> list[Proposal | ProposalError]:
         """What has ended since the last time, without waiting."""
         found: list[Proposal | ProposalError] = []
+        while self._unheard:
+            found.append(self._unheard.pop(0))
         while not self._ended.empty():
             number, ended = self._ended.get()
-            self._running.pop(number)[0].join()
+            run = self._running.pop(number)
+            run.thread.join()
             if ended.remark is not None:
                 self._remarks.append(ended.remark)
                 self._lately = [*self._lately, ended.remark][-_REMEMBERED:]
             if ended.outcome is not None:
-                self._account(ended.outcome, ended.throttled)
+                self._account(ended.outcome, ended.throttled, run.began)
                 found.append(ended.outcome)
         return found
 
@@ -171,26 +195,26 @@ class ProgramProposer:
 
     def call_off(self) -> None:
         """Have whatever runs ended, without waiting; `collect` takes it in."""
-        for _, cancel in self._running.values():
-            cancel.cancel()
+        for run in self._running.values():
+            run.cancel.cancel()
 
     def stop(self) -> None:
         """Call off whatever runs, and wait until it has ended."""
         self.call_off()
         deadline = time.monotonic() + STOP_PATIENCE_S
-        for thread, _ in self._running.values():
-            thread.join(max(0.0, deadline - time.monotonic()))
+        for run in self._running.values():
+            run.thread.join(max(0.0, deadline - time.monotonic()))
 
-    def _account(self, outcome: Proposal | ProposalError, was_throttled: bool) -> None:
+    def _account(self, outcome: Proposal | ProposalError, was_throttled: bool, began: float) -> None:
         if isinstance(outcome, Proposal):
-            self._unended[outcome.token or ""] = _Given(outcome.against, self._patience.in_a_row)
+            self._unended[outcome.token or ""] = _Given(outcome.against, self._patience.in_a_row, began)
             self._patience.worked()
             return
         self._lately = [*self._lately, outcome.reason][-_REMEMBERED:]
         if was_throttled:
             self._patience.told_to_wait(self._clock(), outcome.reason)
         else:
-            self._patience.failed(self._clock(), outcome.reason, hope=bool(self._unended))
+            self._patience.failed(self._clock(), outcome.reason, began=began, hope=bool(self._unended))
 
     # -- one run, in its thread
 
@@ -223,7 +247,12 @@ class ProgramProposer:
             if problem is not None:
                 error = ProposalError(said.description or self._nothing(), problem, said.usd)
                 return _Ended(error, throttled=exited is not None and throttled(output))
-            return self._judged(place, grounds.scope, brief, said, f"{self.name}/{number:04d}")
+            ended = self._judged(place, grounds.scope, brief, said, self._token(number))
+        if isinstance(ended.outcome, Proposal):
+            draft = folder / "proposal.tmp"
+            draft.write_bytes(msgspec.json.encode(ended.outcome))
+            draft.replace(folder / _PROPOSAL)
+        return ended
 
     def _executed(
         self, worktree: Path, brief: Assignment, log: CappedLog, stdout: CappedLog, cancel: Cancellation
@@ -297,6 +326,7 @@ class ProgramProposer:
         if len(changes) > MOST_CHANGES:
             raise WorkplaceError(f"changed {len(changes):,} files that may be edited; at most {MOST_CHANGES}")
         edits: list[Edit] = []
+        size = 0
         for change in changes:
             if change.unfit is not None:
                 raise WorkplaceError(f"{change.path}: is {change.unfit}; a proposal changes the text of plain files alone")
@@ -305,13 +335,27 @@ class ProgramProposer:
             if secret is not None:
                 raise WorkplaceError(f"{change.path}: holds the value of ${secret}; a key must not become part of a commit")
             edits += edits_between(change.path, place.before(change.path), new)
+            size += len(new or "")
+            if size > MOST_FILE_BYTES:
+                raise WorkplaceError(f"the files that it changed have more than {MOST_FILE_BYTES:,} bytes together")
         return tuple(edits)
+
+    def _token(self, number: int) -> str:
+        return f"{self.name}/{number:04d}"
 
     def _nothing(self) -> str:
         return f"no proposal of {self.name}"
 
     def _clean(self, text: str) -> str:
         return self._secrets.redacted(text)
+
+
+def _read(folder: Path) -> Proposal | None:
+    """The proposal of a run that ended; None where there is none, or it cannot be read."""
+    try:
+        return msgspec.json.decode((folder / _PROPOSAL).read_bytes(), type=Proposal)
+    except (OSError, msgspec.DecodeError, ValueError):
+        return None
 
 
 def _out_of_scope(change: Change, scope: Scope, before: frozenset[str]) -> str | None:

@@ -20,7 +20,7 @@ from types import TracebackType
 from orchestrator.proposers.program.assignment import FOLDER
 from workers.git import GitError, git
 
-MOST_FILE_BYTES = 2_000_000  # of a file that becomes part of a candidate
+MOST_FILE_BYTES = 2_000_000  # of a file that becomes part of a candidate, and of all of them
 DESCRIPTION_BYTES = 64_000
 MOST_CHANGES = 200  # in scope; more than that is no edit but an accident
 _WORKTREE = "worktree"
@@ -77,6 +77,7 @@ class Workplace:
             self._own("config", key, value)
         (own / "info").mkdir(exist_ok=True)
         (own / "info/exclude").write_text(f"/{FOLDER}/\n", encoding="utf-8")
+        (own / "info/attributes").write_text("* -text -ident -filter -working-tree-encoding\n", encoding="utf-8")
         for ref in ("refs/heads/proposal", "refs/tags/champion"):
             self._own("update-ref", ref, self._commit)
         self._own("reset", "--hard", "--quiet", self._commit)

@@ -32,6 +32,7 @@ class Ground:
         self.repository = repository.path
         self.now = 0.0
         self.made: list[ProgramProposer] = []
+        self.heard: set[str] = set()
 
     def proposer(
         self,
@@ -44,7 +45,8 @@ class Ground:
     ) -> ProgramProposer:
         environment = {**os.environ, **(env or {})}
         made = ProgramProposer(command, timeout_s=timeout_s, most_at_once=most, environment=environment, clock=lambda: self.now)
-        made.move_in(Grounds(self.path / "program", self.repository, Scope(tuple(globs.split()), frozenset({"prepare.py"}))))
+        scope = Scope(tuple(globs.split()), frozenset({"prepare.py"}))
+        made.move_in(Grounds(self.path / "program", self.repository, scope), self.heard)
         self.made.append(made)
         return made
 
@@ -60,6 +62,7 @@ class Ground:
             found += proposer.collect()
             pause.wait(0.005)
         assert proposer.under_way() == 0
+        self.heard |= {each.token for each in found if isinstance(each, Proposal) and each.token is not None}
         return found
 
     def outcome(self, command: str, **options: object) -> Proposal | ProposalError:
@@ -92,6 +95,7 @@ def after(proposal: Proposal) -> dict[str, str | None]:
     return apply_edits(proposal.edits, {"train.py": TRAIN, "extra.py": "e = 1\n"}.get)
 
 
+COSTS = """echo '{"total_cost_usd": 0.25}'"""
 TUNE = "sed -i 's/p3 = 3/p3 = 4/' train.py"
 
 
@@ -99,11 +103,7 @@ TUNE = "sed -i 's/p3 = 3/p3 = 4/' train.py"
 
 
 def test_what_it_changed_in_scope_is_the_proposal_and_its_output_describes_it(ground: Ground) -> None:
-    found = ground.proposal(
-        f"{TUNE}; echo 'HYPOTHESIS: more of p3'; echo 'FAMILY: schedule'; echo '{{\"total_cost_usd\": 0.25}}'".replace(
-            "{{", "{"
-        ).replace("}}", "}")
-    )
+    found = ground.proposal(f"{TUNE}; echo 'HYPOTHESIS: more of p3'; echo 'FAMILY: schedule'; " + COSTS)
     assert after(found) == {"train.py": TRAIN.replace("p3 = 3", "p3 = 4")}
     assert (found.description, found.family, found.usd) == ("more of p3", "schedule", 0.25)
     assert (found.against, found.token) == (ground.base, "program/0001")
@@ -176,6 +176,11 @@ def test_the_tools_own_files_do_not_count_where_everything_may_be_edited(ground:
 
 
 # -- failures
+
+
+def test_more_text_than_a_file_may_have_is_refused_also_in_many_files(ground: Ground) -> None:
+    found = ground.failure("for n in 1 2 3; do head -c 900000 /dev/zero | tr '\\0' a > n$n.py; done", globs="*.py")
+    assert "more than 2,000,000 bytes together" in found.reason
 
 
 @pytest.mark.parametrize(
@@ -277,8 +282,8 @@ def fail(ground: Ground, proposer: ProgramProposer, until: Callable[[], bool]) -
 def test_failures_in_a_row_are_paused_for_and_end_it_with_the_reason(ground: Ground) -> None:
     proposer = ground.proposer("echo broken; exit 1")
     assert fail(ground, proposer, lambda: proposer.exhausted_reason is not None) == MOST_IN_A_ROW
-    assert "5 failures in a row, lastly: exit status 1; it last printed 'broken'" in str(proposer.exhausted_reason)
-    assert ground.now >= 1 + 2 + 4 + 8
+    assert "6 failures in a row, lastly: exit status 1; it last printed 'broken'" in str(proposer.exhausted_reason)
+    assert ground.now >= 1 + 2 + 4 + 8 + 16
 
 
 def test_one_that_is_told_to_wait_is_not_given_up(ground: Ground) -> None:
@@ -318,6 +323,17 @@ def test_stopping_ends_what_runs_and_leaves_nothing(ground: Ground) -> None:
     assert alive(marker) == []
     assert proposer.collect() == []
     assert proposer.under_way() == 0
+
+
+def test_a_proposal_that_no_head_has_heard_of_is_not_paid_for_again(ground: Ground) -> None:
+    first = ground.proposal(f"{TUNE}; echo 'HYPOTHESIS: x'; " + COSTS)
+    assert first.token is not None
+    ground.heard.clear()
+    after_a_crash = ground.proposer("true")
+    assert after_a_crash.collect() == [first]
+    assert after_a_crash.collect() == []
+    ground.heard.add(first.token)
+    assert ground.proposer("true").collect() == []
 
 
 def test_leftovers_of_a_killed_head_are_swept_and_numbers_go_on(ground: Ground) -> None:

@@ -158,6 +158,19 @@ def test_no_hook_or_filter_runs_and_no_key_is_asked_for(
         assert place.subject() == "mine"
 
 
+def test_files_are_seen_byte_for_byte_whatever_the_targets_attributes_say(tmp_path: Path) -> None:
+    attributes = "*.py text eol=crlf\n*.dat filter=lfs\n*.id ident\n"
+    files: dict[str, str | bytes] = {".gitattributes": attributes, "a.py": "x\ny\n", "b.dat": "b\n", "c.id": "$Id$\n"}
+    repository, base = with_files(tmp_path, files)
+    with Workplace(repository.path, tmp_path / "p/0001", base) as place:
+        assert (place.worktree / "a.py").read_bytes() == b"x\ny\n"
+        assert (place.worktree / "c.id").read_bytes() == b"$Id$\n"
+        assert [change for change in place.changes() if place.before(change.path) != place.after(change.path)] == []
+        (place.worktree / "a.py").write_text("x\nz\n")
+        assert place.changes() == [Change("a.py")]
+    repository.close()
+
+
 def test_a_targets_own_folder_of_that_name_does_not_count(tmp_path: Path) -> None:
     repository, base = with_files(tmp_path, {"a.py": "1\n", ".regatta": "a file\n"})
     with Workplace(repository.path, tmp_path / "p/0001", base) as place:
