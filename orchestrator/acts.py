@@ -135,7 +135,7 @@ class Acts:
         if isinstance(outcome, Proposal):
             self.propose(proposer, outcome)
         else:
-            candidate = self.propose(proposer, Proposal(outcome.description, (), usd=outcome.usd), admit=False)
+            candidate = self.propose(proposer, outcome.stands_for, admit=False)
             self._record(ev.Rejected(candidate, "edit", outcome.reason))
 
     def _brief(self, proposer: str) -> Brief:

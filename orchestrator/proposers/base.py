@@ -74,8 +74,9 @@ def exhausted_reason(proposer: Proposer) -> str | None:
 class ProposalError(ValueError):
     """A proposal that cannot even be read; the campaign records it as rejected and asks for the next one."""
 
-    def __init__(self, description: str, reason: str, usd: float = 0.0) -> None:
+    def __init__(self, description: str, reason: str, stands_for: Proposal | None = None) -> None:
+        """`stands_for`: what is known of the proposal all the same, such as what it cost."""
         super().__init__(reason)
         self.description = description
         self.reason = reason
-        self.usd = usd  # what it cost nevertheless
+        self.stands_for = stands_for or Proposal(description, ())

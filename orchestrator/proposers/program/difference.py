@@ -21,8 +21,13 @@ def edits_between(path: str, old: str | None, new: str | None) -> tuple[Edit, ..
         return () if old is None else (Edit(path, delete=True),)
     if old == new:
         return ()
-    by_search = _by_search(path, old, new) if old else None
+    by_search = _by_search(path, old, new) if old and _is_text(old) else None
     return by_search or (Edit(path, content=new),)
+
+
+def _is_text(old: str) -> bool:
+    """Whether it can be quoted: what was not UTF-8 was read with surrogates."""
+    return not any("\ud800" <= char <= "\udfff" for char in old)
 
 
 def _by_search(path: str, old: str, new: str) -> tuple[Edit, ...] | None:

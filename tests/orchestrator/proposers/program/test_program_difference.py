@@ -39,6 +39,10 @@ def test_a_file_that_is_mostly_new_is_given_whole() -> None:
     assert edits_between("f.py", "a\n" * 30, "b\n" * 30) == (Edit("f.py", content="b\n" * 30),)
 
 
+def test_a_file_that_was_not_utf_8_is_given_whole() -> None:
+    assert edits_between("f.py", "a\ncaf\udce9\n" + "b\n" * 9, "a\n" + "b\n" * 9) == (Edit("f.py", content="a\n" + "b\n" * 9),)
+
+
 def test_what_is_added_or_deleted_is_said_so() -> None:
     assert edits_between("f.py", None, "x\n") == (Edit("f.py", content="x\n"),)
     assert edits_between("f.py", "x\n", None) == (Edit("f.py", delete=True),)

@@ -208,7 +208,7 @@ def test_a_run_that_brings_nothing_says_why_in_one_line(ground: Ground, command:
 
 def test_a_failure_still_has_its_cost_and_its_idea(ground: Ground) -> None:
     found = ground.failure("""echo 'HYPOTHESIS: idle'; echo '{"total_cost_usd": 0.5}'""")
-    assert (found.usd, found.description) == (0.5, "idle")
+    assert (found.stands_for.usd, found.description) == (0.5, "idle")
 
 
 def test_more_files_than_an_edit_has_are_refused(ground: Ground) -> None:
