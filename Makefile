@@ -45,6 +45,7 @@ bench: setup
 	$(BIN)/python benchmarks/kill_resume.py
 	$(BIN)/python benchmarks/sandbox.py
 	$(BIN)/python benchmarks/audits.py
+	$(BIN)/python benchmarks/proposals.py
 
 clean:
 	rm -rf $(VENV) runs build dist

@@ -70,12 +70,28 @@ def _audits(found: Found) -> list[tuple[str, str, str]]:
     ]
 
 
+def _proposals(found: Found) -> list[tuple[str, str, str]]:
+    scaled = f"{found['workers']} workers, proposals of 60 s and trials of 300 s scaled to {found['trial_s']:g} s"
+    want, prompt = found["idle_for_want_of_a_proposal_share"], found["prompt_ms_at_5000_candidates"]
+    few, many = (found[f"prompt_characters_at_{n}_candidates"] for n in (50, 5000))
+    return [
+        (f"workers idle for want of a proposal ({scaled})", "< 1 %", f"{want:.2%}"),
+        (
+            "choosing a task and writing its prompt at 5,000 candidates, without the notebook",
+            "< 50 ms",
+            f"{prompt['max']:.1f} ms",
+        ),
+        ("length of the prompt at 50 and at 5,000 candidates", "bounded", f"{few:,.0f}, {many:,.0f} characters"),
+    ]
+
+
 ROWS: dict[str, Callable[[Found], list[tuple[str, str, str]]]] = {
     "trial_gap": _gap,
     "journal": _journal,
     "kill_resume": _kills,
     "sandbox": _sandbox,
     "audits": _audits,
+    "proposals": _proposals,
 }
 
 

@@ -1,4 +1,6 @@
-"""What a decision means in the world: trials handed to workers, proposers asked, commits made, refs moved.
+"""What a decision means in the world: trials handed to workers, commits made, refs moved.
+
+Who is asked for a proposal, and what becomes of it, is in proposing.py.
 
 The other half of *decide purely, act elsewhere*. Whatever changes the campaign is recorded first; an act that was cut off by
 a crash is done again, or found to be done, when the journal is taken up by the next head.
@@ -12,16 +14,18 @@ from collections.abc import Callable
 from orchestrator import events as ev
 from orchestrator import trial_files
 from orchestrator.allowances import allowances, scores_held_out
-from orchestrator.asking import Asking
+from orchestrator.composing import ClashError
 from orchestrator.confinement import Sandbox
 from orchestrator.opening import Parts
 from orchestrator.pool import Pool
-from orchestrator.proposers import exhausted_reason
-from orchestrator.proposers.base import Brief, Proposal, ProposalError
-from orchestrator.proposers.program import ProgramProposer
+from orchestrator.proposing import Proposing
 from orchestrator.repository import CHAMPION, candidate_ref, stack_ref
 from orchestrator.tournament import decisions as do
 from workers.trial import CommandPlan, TrainPlan, TrialSpec
+
+# A smoke test trains for this share of the budget, at least so long: to see set-up, some steps, a checkpoint, and answers.
+SMOKE_SHARE = 0.05
+SMOKE_LEAST_S = 5.0
 
 
 class Acts:
@@ -32,8 +36,7 @@ class Acts:
         self._ledger = parts.ledger
         self._pool = pool
         self._record = record
-        self._proposers = {proposer.name: proposer for proposer in parts.proposers}
-        self.asking = Asking(parts, record, self._take)
+        self.proposing = Proposing(parts, record, self.admit, pool.arrivals.put)
 
     def carry_out(self, decision: do.Act) -> None:
         """Do what the tournament has decided."""
@@ -43,9 +46,11 @@ class Acts:
             case do.RestartTrial():
                 self._restart_trial(decision)
             case do.Propose():
-                self._ask_a_proposer()
+                self.proposing.ask(decision.wanted)
             case do.Reapply():
                 self._reapply(decision.candidate)
+            case do.Compose():
+                self._compose(decision)
             case do.BuildStack():
                 self._build_stack(decision.candidates)
             case do.MoveChampion():
@@ -57,19 +62,37 @@ class Acts:
 
     def _start_trial(self, start: do.StartTrial) -> None:
         trial = f"t{len(self._ledger.trials) + 1:06d}"
+        commit = self._composed(start, trial) if start.commit is None else start.commit
+        if commit is None:
+            return
         self._record(
             ev.TrialStarted(
                 trial,
                 start.purpose,
-                start.commit,
+                commit,
                 start.candidates,
                 start.seed,
                 start.worker,
                 self._pool.gpus_a_trial,
                 start.stack,
+                start.block,
+                start.row,
             )
         )
         self._submit(trial)
+
+    def _composed(self, start: do.StartTrial, trial: str) -> str | None:
+        """A commit with all of these candidates. No ref leads to it: nobody looks for it once it is measured, and the journal
+        knows it. None where they do not get along after all: whoever is at fault goes alone, and the tournament asks again."""
+        assert start.base is not None
+        candidates = [self._ledger.candidates[name] for name in start.candidates]
+        try:
+            texts = self._parts.composer.texts(start.base, candidates)
+        except ClashError as error:
+            self._record(ev.SentSolo(error.candidate, f"it does not fit into {_row_name(start)}: {error}"))
+            return None
+        message = f"{_row_name(start)}: {', '.join(start.candidates)}\n\nTrial: {trial}\n"
+        return self._parts.repository.commit(start.base, texts, message, time.time())
 
     def _restart_trial(self, restart: do.RestartTrial) -> None:
         attempt = self._ledger.open_trials[restart.trial].attempt + 1
@@ -87,7 +110,7 @@ class Acts:
             commit=commit,
             base_commit=base,
             sealed=self._parts.admission.scoping.sealed,
-            plan=self._plan(),
+            plan=self._plan(out.started.purpose),
             objective=config.objective.metric,
             seed=out.started.seed,
             timeout_s=config.trial.timeout_s,
@@ -95,88 +118,23 @@ class Acts:
             gpus=self._pool.gpus_a_trial,
             held_out=scores_held_out(out.started.purpose),
             promotion=out.started.purpose is ev.Purpose.FINAL,
+            smoke=out.started.purpose is ev.Purpose.SMOKE,
             allowances=allowances(self._ledger, held_out=scores_held_out(out.started.purpose)),
             confined=self._parts.sandbox is Sandbox.BUBBLEWRAP,
             bundle=None if commit == base else self._parts.repository.bundle(commit, base),
         )
         self._pool.submit(out.worker, spec)
 
-    def _plan(self) -> TrainPlan | CommandPlan:
-        target = self._parts.config.target
+    def _plan(self, purpose: ev.Purpose) -> TrainPlan | CommandPlan:
+        target, budget_s = self._parts.config.target, self._parts.config.trial.budget_s
         if target.runner == "train":
-            return TrainPlan(self._parts.config.trial.budget_s, target.corpus)
+            if purpose is ev.Purpose.SMOKE:
+                return TrainPlan(min(budget_s, max(SMOKE_LEAST_S, SMOKE_SHARE * budget_s)), target.corpus)
+            return TrainPlan(budget_s, target.corpus)
         assert target.command is not None
         return CommandPlan(target.command, target.setup, target.guards, target.mounts)
 
-    # -- proposals and candidates
-
-    def _ask_a_proposer(self) -> None:
-        name = self.asking.turn()
-        assert name is not None  # the campaign asks only while one can be asked
-        proposer = self._proposers[name]
-        if isinstance(proposer, ProgramProposer):
-            self.asking.begin(proposer)
-            return
-        try:
-            proposal = proposer.propose(self._brief(name))
-        except ProposalError as error:
-            self._take(name, error)
-            return
-        except OSError as error:  # such as a replay file that was moved away meanwhile
-            self._record(ev.Note(f"{name} can give no more proposals: {error}", "warning"))
-            proposal = None
-        if proposal is None:
-            self._record(ev.ProposalsEnded(name, exhausted_reason(proposer)))
-            return
-        self._take(name, proposal)
-
-    def _take(self, proposer: str, outcome: Proposal | ProposalError) -> None:
-        """What a proposer gave becomes a candidate."""
-        if isinstance(outcome, Proposal):
-            self.propose(proposer, outcome)
-        else:
-            candidate = self.propose(proposer, outcome.stands_for, admit=False)
-            self._record(ev.Rejected(candidate, "edit", outcome.reason))
-
-    def _brief(self, proposer: str) -> Brief:
-        champion = self._ledger.champion
-        assert champion is not None
-        repository, scope = self._parts.repository, self._parts.admission.scoping.scope
-        return Brief(
-            champion=champion.commit,
-            read=lambda path: repository.read(champion.commit, path),
-            editable=tuple(path for path in repository.files(champion.commit) if scope.matches(path)),
-            kept=champion.kept,
-            proposed=self._ledger.proposals_by.get(proposer, 0),
-            outstanding=tuple(
-                c.proposed.token
-                for c in self._ledger.pending.values()
-                if c.proposed.proposer == proposer and c.proposed.token is not None
-            ),
-            base=self._ledger.base,
-        )
-
-    def propose(self, proposer: str, proposal: Proposal, *, admit: bool = True) -> str:
-        """Take in a proposal; returns the candidate that it becomes."""
-        candidate = f"c{len(self._ledger.candidates) + 1:04d}"
-        self._record(
-            ev.Proposed(
-                candidate,
-                proposer,
-                proposal.description,
-                proposal.edits,
-                proposal.parents,
-                proposal.token,
-                proposal.usd,
-                proposal.against,
-                proposal.model,
-                proposal.family,
-                proposal.expected_effect,
-            )
-        )
-        if admit:
-            self.admit(candidate)
-        return candidate
+    # -- candidates
 
     def admit(self, name: str) -> None:
         """Let the gates speak about a candidate."""
@@ -201,7 +159,27 @@ class Acts:
 
     def _publish(self, admitted: ev.Admitted) -> None:
         self._parts.repository.set_ref(candidate_ref(admitted.candidate), admitted.commit)
-        self._parts.repository.bundle(admitted.commit, self._ledger.base)  # ahead of need: a free worker must not wait for it
+        if self._parts.settings.lanes == "solo" or self._ledger.candidates[admitted.candidate].alone:
+            self._parts.repository.bundle(admitted.commit, self._ledger.base)  # ahead of need: no free worker waits for it
+
+    # -- blocks
+
+    def _compose(self, asked: do.Compose) -> None:
+        """Find out who fits together. Who does not fit on the champion itself never will; a whole file must race against what
+        it undoes. Who does not fit on a stack waits: its final may yet be lost."""
+        assert self._ledger.champion is not None
+        candidates = [self._ledger.candidates[name] for name in asked.candidates]
+        found = self._parts.composer.fits(asked.base, candidates, asked.room)
+        if asked.base == self._ledger.champion.commit:
+            for name, reason in found.not_on_base.items():
+                candidate = self._ledger.candidates[name]
+                if candidate.open_blocks:
+                    continue  # what its block will say of it is worth having
+                if any(edit.whole_file for edit in candidate.proposed.edits):
+                    self._record(ev.SentSolo(name, f"it must race against what it undoes: {reason}"))
+                else:
+                    self._record(ev.Conflicted(name, asked.base, reason))
+        self._record(ev.Composed(asked.base, asked.candidates, found.together))
 
     # -- winners
 
@@ -220,3 +198,7 @@ class Acts:
         moved = self._parts.stacking.champion_commits(self._ledger.stacks[stack], time.time())
         self._record(moved)
         self._parts.repository.set_ref(CHAMPION, moved.commit)
+
+
+def _row_name(start: do.StartTrial) -> str:
+    return "a smoke test" if start.block is None else f"{start.block} row {start.row}"

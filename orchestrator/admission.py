@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from orchestrator.edits import Edit, EditError, apply_edits, merge_touching
 from orchestrator.events import Admitted, Conflicted, Proposed, Rejected
-from orchestrator.gates import check_duplicate, check_scope, check_syntax, syntax_fingerprint
+from orchestrator.gates import Refusal, check_duplicate, check_scope, check_syntax, syntax_fingerprint
 from orchestrator.payload import check_payload
+from orchestrator.pieces import merge_pieces
 from orchestrator.repository import BASE, CampaignRepository
 from orchestrator.target import Scoping
 
@@ -100,15 +101,16 @@ class Admission:
         return self._refuse_duplicate(proposed, champion, texts, seen) or self._refuse_payload(proposed, champion, texts)
 
     def _refuse_payload(self, proposed: Proposed, onto: str, texts: Texts) -> Rejected | None:
-        """Where weights are what is learnt, none may come in with the text."""
+        refusal = self.payload(onto, texts)
+        return None if refusal is None else Rejected(proposed.candidate, refusal.gate, refusal.reason)
+
+    def payload(self, onto: str, texts: Texts) -> Refusal | None:
+        """Where weights are what is learnt, none may come in with the text: of one candidate, nor of many together."""
         if self.scoping.runner != "train":
             return None
         read = self.repository.read
         paths = sorted({*self.repository.changed(BASE, onto), *texts})
-        refusal = check_payload(
-            {path: (read(BASE, path), texts[path] if path in texts else read(onto, path)) for path in paths}
-        )
-        return None if refusal is None else Rejected(proposed.candidate, refusal.gate, refusal.reason)
+        return check_payload({path: (read(BASE, path), texts[path] if path in texts else read(onto, path)) for path in paths})
 
     def _refuse_duplicate(self, proposed: Proposed, base: str, texts: Texts, seen: Mapping[str, str]) -> Rejected | None:
         changes = {path: (self.repository.read(base, path), text) for path, text in texts.items()}
@@ -121,6 +123,9 @@ class Admission:
             texts = self.carried_texts(proposed.edits, old, onto, whole_files_stand=True)
         except ConflictError as error:
             return Conflicted(proposed.candidate, onto, str(error))
+        refusal = self.payload(onto, texts)  # by itself it passed: the champion has grown meanwhile
+        if refusal is not None:
+            return Conflicted(proposed.candidate, onto, refusal.reason)
         return self._admitted(proposed, onto, texts, at)
 
     def carried_texts(self, edits: tuple[Edit, ...], old: Admitted, onto: str, *, whole_files_stand: bool) -> Texts:
@@ -137,7 +142,7 @@ class Admission:
             texts[path] = (
                 mine if theirs in (base, mine) else self._carried(path, of_path, base, mine, theirs, whole_files_stand)
             )
-            refusal = check_syntax(path, texts[path] or "")
+            refusal = None if texts[path] == mine else check_syntax(path, texts[path] or "")  # alone it has passed
             if refusal is not None:
                 raise ConflictError(f"{path}: does not compile together with what the champion has gained: {refusal.reason}")
         if all(text == self.repository.read(onto, path) for path, text in texts.items()):
@@ -155,6 +160,7 @@ class Admission:
         if base is not None and mine is not None and theirs is not None:
             merged = self.repository.merge_texts(theirs, base, mine)
             merged = merge_touching(base, mine, theirs) if merged is None else merged
+            merged = merge_pieces(base, mine, theirs) if merged is None else merged
             if merged is not None:
                 return merged
         if whole_files_stand and mine is not None and edits[-1].whole_file:

@@ -43,7 +43,7 @@ def from_trials(trials: Iterable[Trial], held_out: bool) -> Allowances:
 
 def scores_held_out(purpose: Purpose) -> bool:
     """What is compared at the end, on text that decided nothing: the baseline, and each champion as it was measured."""
-    return purpose is not Purpose.RACE
+    return purpose in (Purpose.BASELINE, Purpose.REPEAT, Purpose.FINAL)
 
 
 def _allowed(trials: list[Trial], metric: str, times: float, more: float) -> float | None:

@@ -22,7 +22,7 @@ from orchestrator.events import EndState, WorkerState
 from orchestrator.ledger import CandidateState
 from orchestrator.opening import Parts, candidates_ended_by, tell
 from orchestrator.pool import Failed, Incoming, Joined, Lost, Measured, Peeked, Pool
-from orchestrator.proposers.base import Proposal
+from orchestrator.proposers.base import Delivery, Proposal
 from orchestrator.tournament import decisions as do
 from orchestrator.tournament.machine import Tournament
 from workers.trial import Measurement, Outcome, Progress
@@ -54,9 +54,9 @@ class Campaign:
         self.pool = pool
         self.progress: dict[str, Progress] = {}
         self._watchers = watchers
-        self._tournament = Tournament(parts.ledger, parts.settings)
         self._proposers = {proposer.name: proposer for proposer in parts.proposers}
         self._acts = Acts(parts, pool, self._record)
+        self._tournament = Tournament(parts.ledger, parts.settings, self._acts.proposing)
         self.interrupted = False
         self._end: End | None = None
         self._ticked = 0.0
@@ -78,6 +78,7 @@ class Campaign:
             self._end = End(EndState.FAILED, str(error) or type(error).__name__)
             raise
         finally:
+            self._acts.proposing.close()
             if self._end is not None:  # else: a second Ctrl-C, at once
                 reason = self.ledger.limit if self._end.state is EndState.FINISHED else None
                 self._record(ev.HeadStopped(self._end.state, reason, self._end.detail))
@@ -88,16 +89,13 @@ class Campaign:
             if candidate.state is CandidateState.PROPOSED:  # the former head was killed before its gates had spoken
                 self._acts.admit(candidate.id)
         self._read_inbox()
-        self._acts.asking.start()
+        self._acts.proposing.begin()
         self.pool.start()
-        try:
-            while self._end is None:
-                self._decide()
-                if self._end is None:
-                    self._take(self._next_arrival())
-                    self._tick(on_tick)
-        finally:
-            self._acts.asking.stop()
+        while self._end is None:
+            self._decide()
+            if self._end is None:
+                self._take(self._next_arrival())
+                self._tick(on_tick)
         if self.ledger.open_trials:
             self._cancel_running()
         return self._end
@@ -112,14 +110,14 @@ class Campaign:
 
     # -- what happens
 
-    def _next_arrival(self) -> Incoming | None:
+    def _next_arrival(self) -> Incoming | Delivery | None:
         try:
-            arrival: Incoming = self.pool.arrivals.get(timeout=TICK_S)
+            arrival: Incoming | Delivery = self.pool.arrivals.get(timeout=TICK_S)
         except queue.Empty:
             return None
         return arrival
 
-    def _take(self, arrival: Incoming | None) -> None:
+    def _take(self, arrival: Incoming | Delivery | None) -> None:
         match arrival:
             case Joined():
                 self._welcome(arrival)
@@ -133,6 +131,8 @@ class Campaign:
                 self._end_failed(arrival)
             case Peeked():
                 self._look(arrival)
+            case Delivery():
+                self._acts.proposing.take_in(arrival)
         if self.interrupted and self._end is None:
             self._end = End(EndState.INTERRUPTED)
 
@@ -145,7 +145,8 @@ class Campaign:
         trial = self.ledger.open_trials.get(found.trial_id)
         if trial is None or trial.attempt != found.attempt:
             return  # an answer to a question that is no longer asked
-        found = self._comparable(found)
+        compared = trial.started.purpose is not ev.Purpose.SMOKE  # which is shorter: its fingerprint and number are its own
+        found = self._comparable(found) if compared else found
         trial_files.keep(self.parts.run, found)
         self.progress.pop(found.trial_id, None)
         self._record(
@@ -165,7 +166,7 @@ class Campaign:
                 found.fingerprint,
             )
         )
-        if found.fingerprint is not None and self.ledger.fingerprint not in (None, found.fingerprint):
+        if compared and found.fingerprint is not None and self.ledger.fingerprint not in (None, found.fingerprint):
             known = self.ledger.workers[worker]
             self._record(ev.WorkerChanged(worker, known.node, known.device, WorkerState.SET_ASIDE, found.reason))
 
@@ -210,7 +211,6 @@ class Campaign:
             return
         self._ticked = now
         self._read_inbox()
-        self._acts.asking.hear()
         self.pool.peek()
         on_tick(now, self.progress)
         self._mind_the_workers(now)
@@ -241,7 +241,7 @@ class Campaign:
 
     def _take_idea(self, proposal: Proposal) -> None:
         exposed = self.parts.sandbox is Sandbox.NONE and self.parts.config.sandbox == "auto"
-        candidate = self._acts.propose(PERSON, proposal, admit=not exposed)
+        candidate = self._acts.proposing.propose(PERSON, proposal, admit=not exposed)
         if exposed:  # auto, where nothing can be confined
             reason = "without bubblewrap only knobs may run: type `regatta doctor`, or begin a run with sandbox: none"
             self._record(ev.Rejected(candidate, "sandbox", reason))
@@ -251,7 +251,7 @@ class Campaign:
     def _decide(self) -> None:
         while not self.interrupted and self._end is None:
             decision = self._tournament.next(time.time())
-            if decision is None or (isinstance(decision, do.Propose) and self._acts.asking.turn() is None):
+            if decision is None:
                 return
             self._carry_out(decision)
 
@@ -272,7 +272,7 @@ class Campaign:
         deadline = time.monotonic() + CANCEL_PATIENCE_S
         while self.ledger.open_trials and time.monotonic() < deadline:
             arrival = self._next_arrival()
-            if isinstance(arrival, (Measured, Failed)):
+            if isinstance(arrival, (Measured, Failed, Delivery)):
                 self._take(arrival)
 
     def _record(self, event: ev.Event) -> None:

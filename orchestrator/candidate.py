@@ -16,7 +16,8 @@ class CandidateState(StrEnum):
 
     PROPOSED = "proposed"  # arrived; the gates have not spoken
     WAITING = "waiting"  # a commit on a champion; no trial yet
-    RACING = "racing"  # at least one trial started, undecided
+    RACING = "racing"  # at least one trial of a race of its own started, undecided
+    IN_BLOCKS = "in blocks"  # measured together with others, undecided; between two blocks too
     WON = "won"  # won its race; waits for, or is in, a final
     KEPT = "keep"  # on the champion branch
     DISCARDED = "discard"
@@ -29,7 +30,27 @@ class CandidateState(StrEnum):
 
 TRANSITIONS: dict[CandidateState, frozenset[CandidateState]] = {
     CandidateState.PROPOSED: frozenset({CandidateState.WAITING, CandidateState.REJECTED, CandidateState.CONFLICT}),
-    CandidateState.WAITING: frozenset({CandidateState.WAITING, CandidateState.RACING, CandidateState.CONFLICT}),
+    CandidateState.WAITING: frozenset(
+        {
+            CandidateState.WAITING,
+            CandidateState.RACING,
+            CandidateState.IN_BLOCKS,
+            CandidateState.CONFLICT,
+            CandidateState.CRASHED,
+            CandidateState.VIOLATION,
+        }
+    ),
+    CandidateState.IN_BLOCKS: frozenset(
+        {
+            CandidateState.WAITING,
+            CandidateState.WON,
+            CandidateState.DISCARDED,
+            CandidateState.INCONCLUSIVE,
+            CandidateState.CONFLICT,
+            CandidateState.CRASHED,
+            CandidateState.VIOLATION,
+        }
+    ),
     CandidateState.RACING: frozenset(
         {
             CandidateState.WON,
@@ -51,7 +72,15 @@ TRANSITIONS: dict[CandidateState, frozenset[CandidateState]] = {
     ),
 }
 
-PENDING = frozenset({CandidateState.PROPOSED, CandidateState.WAITING, CandidateState.RACING, CandidateState.WON})
+PENDING = frozenset(
+    {
+        CandidateState.PROPOSED,
+        CandidateState.WAITING,
+        CandidateState.RACING,
+        CandidateState.IN_BLOCKS,
+        CandidateState.WON,
+    }
+)
 
 VERDICT_STATE = {
     ev.Verdict.WON: CandidateState.WON,
@@ -60,6 +89,18 @@ VERDICT_STATE = {
     ev.Verdict.CRASH: CandidateState.CRASHED,
     ev.Verdict.VIOLATION: CandidateState.VIOLATION,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Heat:
+    """What one block said of one candidate."""
+
+    block: str
+    effect: float  # in the metric's own units
+    spread: float  # its standard error, in standard deviations of the noise
+    rows_with: int
+    rows: int
+    base_mean: float
 
 
 @dataclass(slots=True)
@@ -76,6 +117,11 @@ class Candidate:
     raced: int = 0  # trials of its present race that count or are running
     running: int = 0  # trials that hold it and have not ended
     nth: int = 0  # in the order of arrival
+    alone: bool = False  # it is to race alone, not in blocks
+    open_blocks: int = 0
+    heats: list[Heat] = field(default_factory=list)  # what closed blocks said of it
+    runs: bool = False  # a trial that held it has ended without a crash
+    suspects: tuple[str, ...] = ()  # with whom it was, or is to be, in a smoke test, since a larger one crashed
     history: list[str] = field(default_factory=list)
 
     @property

@@ -18,6 +18,7 @@ from pydantic_core import PydanticCustomError
 
 from orchestrator.config_text import ConfigError as ConfigError
 from orchestrator.config_text import Dumper, Places, override_one, problems, read_text, read_yaml, shown
+from orchestrator.design import SIZES
 
 # ------------------------------------------------------------------------------------------------ the keys
 
@@ -56,6 +57,14 @@ def _zero_yet(value: object) -> object:
 _only_zero_yet = BeforeValidator(_zero_yet)
 
 
+def _block(value: object) -> object:
+    if value == "auto":
+        return value
+    if isinstance(value, bool) or value not in SIZES:
+        raise ValueError(f"given {shown(value)}; auto, or the rows of a design: {', '.join(map(str, SIZES))}")
+    return value
+
+
 def _checked_glob(glob: str) -> str:
     from pathspec import GitIgnoreSpec  # late: only a config that is being checked needs it
 
@@ -78,11 +87,22 @@ def _ray_gpus(gpus: float) -> float:
     return gpus
 
 
+def _an_address(address: str) -> str:
+    from orchestrator.proposers.llm.addresses import has_credentials, host_of
+
+    if not address.startswith(("http://", "https://")) or not host_of(address):
+        raise ValueError(f"given {address!r}; an address such as http://127.0.0.1:8000/v1")
+    if has_credentials(address):
+        raise ValueError("holds a key or a password; keys come from the environment, as litellm reads them")
+    return address
+
+
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Text = Annotated[str, Field(min_length=1, pattern=r"^[^\x00]*\S[^\x00]*$")]
+ModelName = Annotated[Text, Field(max_length=200)]
 MetricName = Annotated[str, Field(pattern=r"^[^\s:=]+$")]
 Glob = Annotated[Text, AfterValidator(_checked_glob)]
 Texts = Annotated[tuple[Text, ...], Field(strict=False)]
@@ -167,6 +187,8 @@ class Knobs(_Section):
 
 
 class Program(_Section):
+    """Edits by an agent or a script that works in a worktree."""
+
     kind: Literal["program"]
     command: Text  # for /bin/sh, in a worktree of the champion; {prompt} is the file that says what to do
     timeout_s: Positive = 600.0
@@ -174,14 +196,47 @@ class Program(_Section):
     weight: Positive = 1.0
 
 
-ProposerEntry = Annotated[Replay | Knobs | Program, Field(discriminator="kind")]
+class TokenPrice(_Section):
+    """Dollars for a million tokens."""
+
+    input_per_mtok: NotNegative
+    output_per_mtok: NotNegative
+
+
+class Llm(_Section):
+    """Edits written by a model. Keys come from the environment, never from here."""
+
+    kind: Literal["llm"]
+    model: ModelName | None = None  # as litellm names it; required but for replay
+    fallbacks: Annotated[tuple[ModelName, ...], Field(strict=False)] = ()  # asked in order where the model does not answer
+    api_base: Annotated[Text, AfterValidator(_an_address)] | None = None  # of the model alone, not of its fallbacks
+    weight: Positive = 1.0
+    price: TokenPrice | None = None  # of the model; None: litellm's
+    timeout_s: Positive = 300.0  # of one request
+    retries: Annotated[int, Field(ge=0, le=20)] = 2  # of one request, with backoff
+    backoff_s: Positive = 10.0  # the first wait after no model has answered; it doubles, up to 300
+    patience_s: Positive = 4 * 3600.0  # how long no model may answer before the campaign goes on without
+    max_tokens: Count = 8192  # of one answer
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None  # None: the model's own
+    requests_per_minute: Count | None = None
+    in_flight: Annotated[int, Field(ge=1, le=256)] = 8  # requests at a time
+    replay: Text | None = None  # a run whose exchanges are played again, without a model or a key
+
+    @model_validator(mode="after")
+    def _has_something_to_ask(self) -> Llm:
+        if self.model is None and self.replay is None:
+            _refuse(("model",), "is missing; a model as litellm names it, such as anthropic/claude-sonnet-4-5")
+        return self
+
+
+ProposerEntry = Annotated[Replay | Knobs | Llm | Program, Field(discriminator="kind")]
 
 
 class Tournament(_Section):
     false_keep_rate: Annotated[float, Field(gt=0, le=0.5)] = 0.05
     rule: Literal["calibrated", "provable"] = "calibrated"
-    lanes: Annotated[Literal["auto", "solo"], _later(("blocks",), "use auto or solo")] = "auto"
-    block: Literal["auto"] = "auto"
+    lanes: Literal["auto", "solo", "blocks"] = "auto"
+    block: Annotated[Literal["auto"] | int, BeforeValidator(_block)] = "auto"  # rows
     max_repeats: Annotated[int, Field(ge=1, le=10_000)] = 8
     baseline_repeats: Annotated[int, Field(ge=2, le=10_000)] = 4  # one measurement alone has no spread
     common_seeds: bool = False
@@ -298,6 +353,8 @@ def _keys_at(loc: Sequence[str | int]) -> tuple[str, ...]:
     for part in loc:
         if str(part) in _SECTIONS:
             section = _SECTIONS[str(part)]
+        elif part == "price":
+            section = TokenPrice
         elif loc[:2] == ("objective", "constraints"):
             section = Constraint
     return tuple(section.model_fields)
@@ -307,4 +364,4 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     name: field.annotation
     for name, field in Config.model_fields.items()
     if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
-} | {"replay": Replay, "knobs": Knobs, "program": Program}
+} | {"replay": Replay, "knobs": Knobs, "llm": Llm, "program": Program}

@@ -22,6 +22,8 @@ class Purpose(StrEnum):
     REPEAT = "repeat"  # a commit that others race against, beside them
     RACE = "race"  # a candidate against the commit that it was branched from
     FINAL = "final"  # a stack of winners, exactly as it would become champion
+    BLOCK = "block"  # a row of a block: its base and about half of its candidates
+    SMOKE = "smoke"  # a short run of several candidates at once, to see whether they run at all; its numbers count for nothing
 
 
 class Verdict(StrEnum):
@@ -81,6 +83,7 @@ class Evidence:
     p_null: float  # posterior probability that it does not help, from what the campaign has learnt
     p_null_allowed: float | None  # the largest that a keep allowed at that moment; None where e_value alone decided
     rule: str  # calibrated, provable, or final
+    blocks: tuple[str, ...] = ()  # in which it was measured; empty for a race of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +184,51 @@ class Conflicted:
 
 
 @dataclass(frozen=True, slots=True)
+class SentSolo:
+    """It is not to be measured together with others any more, but in a race of its own."""
+
+    candidate: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """Which of the candidates that were `asked` about fit on `base` and on each other, in that order."""
+
+    base: str
+    asked: tuple[str, ...]
+    candidates: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BlockOpened:
+    """Candidates that are measured together, each in about half of the rows; row 0 is the base itself."""
+
+    block: str
+    base: str  # the commit that every row stands on
+    size: int  # rows; the order of the Hadamard matrix
+    candidates: tuple[str, ...]
+    columns: tuple[int, ...]  # of the matrix, one a candidate
+    order: tuple[int, ...]  # in which the rows are run
+    stack: str | None = None  # whose final row 0 is
+
+
+@dataclass(frozen=True, slots=True)
+class BlockClosed:
+    """What the rows say: each candidate's effect, all others' held apart (least squares), in the metric's own units."""
+
+    block: str
+    candidates: tuple[str, ...]  # those of the block that its rows tell something about
+    effects: tuple[float, ...]
+    spreads: tuple[float, ...]  # standard error of each effect, in standard deviations of the noise
+    rows_with: tuple[int, ...]  # in how many rows each of them was
+    rows: int  # that gave a number
+    base_mean: float  # of the base, as the rows together say
+    residual_squares: float
+    residual_df: int
+
+
+@dataclass(frozen=True, slots=True)
 class TrialStarted:
     trial: str
     purpose: Purpose
@@ -190,6 +238,8 @@ class TrialStarted:
     worker: str
     gpus: float = 0.0
     stack: str | None = None
+    block: str | None = None
+    row: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +333,10 @@ Event = (
     | Admitted
     | Rejected
     | Conflicted
+    | SentSolo
+    | Composed
+    | BlockOpened
+    | BlockClosed
     | TrialStarted
     | TrialRestarted
     | TrialEnded

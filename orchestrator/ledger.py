@@ -7,10 +7,12 @@ with the candidate's history.
 
 from __future__ import annotations
 
+from bisect import insort
 from dataclasses import dataclass
 
 from orchestrator import events as ev
-from orchestrator.candidate import PENDING, TRANSITIONS, VERDICT_STATE, Candidate, CandidateState
+from orchestrator.block_book import BlockBook
+from orchestrator.candidate import PENDING, TRANSITIONS, VERDICT_STATE, Candidate, CandidateState, Heat
 from orchestrator.samples import SampleBook, Samples
 from workers.trial import Outcome
 
@@ -67,6 +69,7 @@ class Ledger:
         self.won: list[str] = []  # in the order they won, until kept or turned down
         self.decided_races: list[ev.Evidence] = []  # of every race that ended with a verdict on the numbers
         self.race_wins: list[ev.Evidence] = []
+        self.wins_p_null = 0.0  # what they have spent of the budget for error: the sum of their p_null
         self.trials: dict[str, Trial] = {}
         self.open_trials: dict[str, Trial] = {}
         self.adrift: dict[str, Trial] = {}  # those of the open trials whose head died
@@ -77,6 +80,10 @@ class Ledger:
         self.infra_in_a_row = 0
         self.infra_by_worker: dict[str, int] = {}  # in a row
         self.book = SampleBook()
+        self.blocks = BlockBook()
+        self.in_blocks: dict[str, Candidate] = {}  # those of the pending that are measured together, in order of arrival
+        self.between_blocks: dict[str, Candidate] = {}  # those of them that no open block holds
+        self.ran = 0  # candidates of which a trial has ended without a crash
         self.fingerprint: str | None = None
         self.champion: Champion | None = None
         self.moves: list[tuple[float, ev.ChampionMoved]] = []
@@ -87,6 +94,7 @@ class Ledger:
         # Until something happens that may change them: who is there and idle or in a trial, and `free_workers`.
         self._usable: list[str] | None = None
         self._free: list[str] | None = None
+        self._rank: dict[str, int] = {}  # of those that are usable
         self.exhausted: set[str] = set()  # proposers that have nothing more to give
         self.proposals_by: dict[str, int] = {}
         self.syntax_seen: dict[str, dict[str, str]] = {}  # base commit -> fingerprint of the change -> candidate
@@ -125,6 +133,7 @@ class Ledger:
         trial for the fastest of them all."""
         if self._usable is None:
             self._usable = [w for w, seen in self.workers.items() if seen.state is ev.WorkerState.IDLE]
+            self._rank = {worker: nth for nth, worker in enumerate(self._usable)}
         if self._free is None:
             busy, usable = {trial.worker for trial in self.open_trials.values() if not trial.adrift}, self._usable
             resting = {w for w, failures in self.infra_by_worker.items() if failures >= RESTS_AFTER}
@@ -152,8 +161,12 @@ class Ledger:
                 self._usable = self._free = None
             case ev.ProposalsEnded():
                 self.exhausted.add(event.proposer)
-            case ev.Proposed() | ev.Admitted() | ev.Rejected() | ev.Conflicted() | ev.CandidateDecided():
+            case ev.Proposed() | ev.Admitted() | ev.Rejected() | ev.Conflicted() | ev.CandidateDecided() | ev.SentSolo():
                 self._apply_to_candidate(event, at)
+            case ev.Composed():
+                self.blocks.compose(event)
+            case ev.BlockOpened() | ev.BlockClosed():
+                self._apply_to_blocks(event)
             case ev.TrialStarted() | ev.TrialRestarted() | ev.TrialEnded():
                 self._apply_to_trial(event, at)
             case ev.StackBuilt() | ev.StackDecided() | ev.ChampionMoved():
@@ -182,7 +195,9 @@ class Ledger:
         self._head_since = None
 
     def _apply_to_candidate(
-        self, event: ev.Proposed | ev.Admitted | ev.Rejected | ev.Conflicted | ev.CandidateDecided, at: float
+        self,
+        event: ev.Proposed | ev.Admitted | ev.Rejected | ev.Conflicted | ev.CandidateDecided | ev.SentSolo,
+        at: float,
     ) -> None:
         if isinstance(event, ev.Proposed):
             if event.candidate in self.candidates:
@@ -207,16 +222,43 @@ class Ledger:
                 self._end(candidate, CandidateState.CONFLICT, event.reason, at)
             case ev.CandidateDecided():
                 self._decide(candidate, event, at)
+            case ev.SentSolo():
+                candidate.alone = True
+                candidate.history.append(f"sent solo: {event.reason}")
+                self.blocks.strike(candidate.id)
+                if candidate.state is CandidateState.IN_BLOCKS:
+                    self._move(candidate, CandidateState.WAITING, event.reason)
+
+    def _apply_to_blocks(self, event: ev.BlockOpened | ev.BlockClosed) -> None:
+        if isinstance(event, ev.BlockOpened):
+            self.blocks.open_block(event)
+            for candidate in map(self._candidate, event.candidates):
+                candidate.open_blocks += 1
+                if candidate.state is not CandidateState.IN_BLOCKS:
+                    self._move(candidate, CandidateState.IN_BLOCKS, f"in {event.block}")
+                self.between_blocks.pop(candidate.id, None)
+            return
+        for candidate in map(self._candidate, self.blocks.blocks[event.block].opened.candidates):
+            candidate.open_blocks -= 1
+            if candidate.state is CandidateState.IN_BLOCKS and not candidate.open_blocks:
+                self.between_blocks[candidate.id] = candidate
+        self.blocks.close(event)
+        self.book.add_residuals(event.residual_squares, event.residual_df)
+        for nth, name in enumerate(event.candidates):
+            self._candidate(name).heats.append(
+                Heat(event.block, event.effects[nth], event.spreads[nth], event.rows_with[nth], event.rows, event.base_mean)
+            )
 
     def _forget_the_win(self, candidate: Candidate) -> None:
         self.won.remove(candidate.id)
         if candidate.evidence is not None:
             self.race_wins.remove(candidate.evidence)
+            self.wins_p_null = sum(win.p_null for win in self.race_wins)
         candidate.evidence, candidate.reason = None, None
         candidate.race_since, candidate.raced = len(candidate.trials), 0
 
     def _decide(self, candidate: Candidate, event: ev.CandidateDecided, at: float) -> None:
-        if event.evidence is not None and candidate.state is CandidateState.RACING:
+        if event.evidence is not None and candidate.state in (CandidateState.RACING, CandidateState.IN_BLOCKS):
             candidate.evidence = event.evidence
             self.decided_races.append(event.evidence)
         if event.verdict is ev.Verdict.WON:
@@ -225,6 +267,7 @@ class Ledger:
             self.won.append(candidate.id)
             if event.evidence is not None:
                 self.race_wins.append(event.evidence)
+                self.wins_p_null += event.evidence.p_null
         else:
             if event.verdict is ev.Verdict.VIOLATION:
                 self._forget_its_numbers(candidate)
@@ -239,6 +282,7 @@ class Ledger:
             for races in (self.decided_races, self.race_wins):
                 if candidate.evidence in races:
                     races.remove(candidate.evidence)
+            self.wins_p_null = sum(win.p_null for win in self.race_wins)
 
     def _apply_to_trial(self, event: ev.TrialStarted | ev.TrialRestarted | ev.TrialEnded, at: float) -> None:
         if isinstance(event, ev.TrialStarted):
@@ -255,29 +299,55 @@ class Ledger:
                 candidate.running += 1
                 self.answered.pop(name, None)
                 candidate.raced += event.purpose is ev.Purpose.RACE
-                if candidate.state is CandidateState.WAITING:
+                if candidate.state is CandidateState.WAITING and event.purpose is ev.Purpose.RACE:
                     self._move(candidate, CandidateState.RACING, f"{trial.id} started")
+                    candidate.race_since = len(candidate.trials) - 1
                     base = candidate.base or ""
                     self.raced_on[base] = self.raced_on.get(base, 0) + 1
+            if event.block is not None:
+                self.blocks.start_row(event, len(self.trials))
             return
-        self._free = None
         open_trial = self.open_trials.get(event.trial)
         if open_trial is None:
             raise IllegalTransitionError(f"{event.trial} is not running: {type(event).__name__} cannot follow")
         self.adrift.pop(event.trial, None)
         if isinstance(event, ev.TrialRestarted):
+            self._free = None
             open_trial.attempt, open_trial.worker, open_trial.adrift = event.attempt, event.worker, False
             open_trial.started_at = at
             return
         open_trial.ended = event
         del self.open_trials[event.trial]
+        self._release(open_trial, event)
         self.running_of[open_trial.started.commit] -= 1
         at_fault = event.outcome in (Outcome.CRASH, Outcome.TIMEOUT, Outcome.VIOLATION)
+        if open_trial.started.purpose is ev.Purpose.SMOKE and at_fault:
+            self._suspect(open_trial.started.candidates)
+        if open_trial.started.block is not None:
+            self.blocks.end_row(open_trial.started, event, event.metric(self.objective))
         for candidate in map(self._candidate, open_trial.started.candidates):
             candidate.running -= 1
+            if event.outcome is Outcome.OK and not candidate.runs:
+                candidate.runs = True
+                self.ran += 1
             if candidate.state is CandidateState.RACING and (at_fault or not candidate.running):
                 self.answered[candidate.id] = candidate
         self._count(open_trial, event)
+
+    def _suspect(self, candidates: tuple[str, ...]) -> None:
+        """A smoke test of these crashed: one of them is at fault, and each half is to be tested by itself."""
+        half = (len(candidates) + 1) // 2
+        for group in (candidates[:half], candidates[half:]):
+            for candidate in map(self._candidate, group):
+                candidate.suspects = group
+
+    def _release(self, trial: Trial, ended: ev.TrialEnded) -> None:
+        """The worker is free again; who rests, and whether it is there at all, is looked up where that may have changed."""
+        may_rest = ended.outcome is Outcome.INFRA or self.infra_by_worker
+        if self._free is None or may_rest or trial.adrift or trial.worker not in self._rank:
+            self._free = None
+        else:
+            insort(self._free, trial.worker, key=self._rank.__getitem__)
 
     def _occupy(self, worker: str) -> None:
         if self._free is not None and worker in self._free:
@@ -299,7 +369,7 @@ class Ledger:
             self.infra_in_a_row = 0
             others = {w: n for w, n in self.infra_by_worker.items() if w != trial.worker}
             self.infra_by_worker = {w: min(n, RESTS_AFTER - 1) for w, n in others.items()}  # who rests may try once more
-        if ended.outcome is Outcome.OK:
+        if ended.outcome is Outcome.OK and trial.started.purpose is not ev.Purpose.SMOKE:
             value = ended.metric(self.objective)
             if value is None:
                 raise IllegalTransitionError(f"{trial.id} ended ok without {self.objective}")
@@ -352,6 +422,11 @@ class Ledger:
         self.states[candidate.state] -= 1
         self.states[state] += 1
         candidate.state = state
+        if state is CandidateState.IN_BLOCKS:
+            self.in_blocks[candidate.id] = candidate
+        else:
+            self.in_blocks.pop(candidate.id, None)
+            self.between_blocks.pop(candidate.id, None)
         if state is CandidateState.RACING:
             self._let_race(candidate)
         else:

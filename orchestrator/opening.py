@@ -15,12 +15,15 @@ from pathlib import Path
 from orchestrator import events as ev
 from orchestrator import proposers
 from orchestrator.admission import Admission
-from orchestrator.config import Config, ConfigError, Program, Replay, dump_config, load_config, with_runner
+from orchestrator.composing import Composer
+from orchestrator.config import Config, ConfigError, Llm, Program, ProposerEntry, Replay, dump_config, load_config, with_runner
 from orchestrator.confinement import HARMLESS, Sandbox, UnconfinedError, sandbox_for
 from orchestrator.journal import Journal, JournalError
 from orchestrator.ledger import PENDING, Candidate, Ledger
-from orchestrator.proposers.base import Proposer, Result
+from orchestrator.proposers.base import AnyProposer, Result
+from orchestrator.proposers.program.building import grounds_of
 from orchestrator.proposers.program.command import anchored
+from orchestrator.proposers.program.proposer import ProgramProposer
 from orchestrator.repository import CampaignRepository
 from orchestrator.run_directory import RunDirectory, refuse_existing
 from orchestrator.stacking import Stacking
@@ -43,8 +46,9 @@ class Parts:
     ledger: Ledger
     repository: CampaignRepository
     admission: Admission
+    composer: Composer
     stacking: Stacking
-    proposers: tuple[Proposer, ...]
+    proposers: tuple[AnyProposer, ...]
     sandbox: Sandbox
 
     def close(self) -> None:
@@ -101,8 +105,28 @@ def open_parts(run: RunDirectory, overrides: Sequence[str] = ()) -> Parts:
     scoping = scope_of(repository.files(ledger.base), config.target.editable, config.target.runner, has_command=False)
     admission = Admission(repository, scoping)
     settings = settings_of(config, made, ledger)
-    stacking = Stacking(admission, ledger)
-    return Parts(run, config, settings, journal, ledger, repository, admission, stacking, made, confinement)
+    _attach(made, run, config, settings, ledger, admission)
+    composer = Composer(admission)
+    stacking = Stacking(composer, ledger)
+    return Parts(run, config, settings, journal, ledger, repository, admission, composer, stacking, made, confinement)
+
+
+def _attach(
+    made: tuple[AnyProposer, ...], run: RunDirectory, config: Config, settings: Settings, ledger: Ledger, admission: Admission
+) -> None:
+    """Show those who take their time what they may look at; those who write with a model share one purse."""
+    for proposer in made:
+        if isinstance(proposer, ProgramProposer):
+            proposer.attach(grounds_of(run, config, settings, ledger, admission, proposer.name))
+    if not any(entry.kind == "llm" for entry in config.proposers):
+        return
+    from orchestrator.proposers.llm.building import desk_of
+    from orchestrator.proposers.llm.proposer import LlmProposer
+
+    desk = desk_of(run, config, settings, ledger, admission)
+    for proposer in made:
+        if isinstance(proposer, LlmProposer):
+            proposer.attach(desk)
 
 
 def _check_mounts(config: Config) -> None:
@@ -162,7 +186,7 @@ def candidates_ended_by(event: ev.Event, ledger: Ledger) -> list[Candidate]:
     return [ledger.candidates[name] for name in names if ledger.candidates[name].state not in PENDING]
 
 
-def tell(by_name: dict[str, Proposer], candidate: Candidate, config: Config) -> None:
+def tell(by_name: dict[str, AnyProposer], candidate: Candidate, config: Config) -> None:
     """Let a candidate's proposer hear how it ended."""
     proposer = by_name.get(candidate.proposed.proposer)
     if proposer is None:  # a person's, or of a proposer that the config no longer has
@@ -175,7 +199,7 @@ def tell(by_name: dict[str, Proposer], candidate: Candidate, config: Config) -> 
     proposer.learn(Result(candidate.id, candidate.proposed.token, candidate.state.value, effect, metrics))
 
 
-def settings_of(config: Config, made: tuple[Proposer, ...], ledger: Ledger) -> Settings:
+def settings_of(config: Config, made: tuple[AnyProposer, ...], ledger: Ledger) -> Settings:
     """The tournament's rules, from the config."""
     assert ledger.opened is not None
     wanted = config.tournament
@@ -187,6 +211,8 @@ def settings_of(config: Config, made: tuple[Proposer, ...], ledger: Ledger) -> S
         planned_candidates=max(ledger.opened.planned_candidates, planned_candidates(config, made)),
         proposers=tuple(proposer.name for proposer in made),
         rule=wanted.rule,
+        lanes=wanted.lanes,
+        block=wanted.block if isinstance(wanted.block, int) else None,
         false_keep_rate=wanted.false_keep_rate,
         max_repeats=wanted.max_repeats,
         baseline_repeats=wanted.baseline_repeats,
@@ -209,7 +235,7 @@ def settings_of(config: Config, made: tuple[Proposer, ...], ledger: Ledger) -> S
     )
 
 
-def planned_candidates(config: Config, made: tuple[Proposer, ...]) -> int:
+def planned_candidates(config: Config, made: tuple[AnyProposer, ...]) -> int:
     """Over how many candidates the error rate is spent: the least that a limit or the proposers allow."""
     known = [limit for limit in (config.limits.candidates, config.limits.trials) if limit is not None]
     counts = [proposer.planned() for proposer in made]
@@ -233,11 +259,16 @@ def _with_absolute_paths(config: Config, working_dir: Path) -> Config:
     """`resume` may be typed elsewhere."""
     mounts = tuple(str((working_dir / mount).expanduser().resolve()) for mount in config.target.mounts)
     target = config.target.model_copy(update={"mounts": mounts})
-    entries = tuple(
-        entry.model_copy(update={"path": str((working_dir / entry.path).resolve())}) if isinstance(entry, Replay) else entry
-        for entry in config.proposers
-    )
+    entries = tuple(_with_absolute_path(entry, working_dir) for entry in config.proposers)
     return config.model_copy(update={"proposers": entries, "target": target})
+
+
+def _with_absolute_path(entry: ProposerEntry, working_dir: Path) -> ProposerEntry:
+    if isinstance(entry, Replay):
+        return entry.model_copy(update={"path": str((working_dir / entry.path).resolve())})
+    if isinstance(entry, Llm) and entry.replay is not None:
+        return entry.model_copy(update={"replay": str((working_dir / entry.replay).resolve())})
+    return entry
 
 
 def _with_commands_found(config: Config, working_dir: Path, in_target: tuple[str, ...]) -> Config:

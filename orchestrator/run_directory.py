@@ -1,6 +1,7 @@
 """The run directory: the one owner of its paths, of the lock that gives it to one process, and of its inbox.
 
 journal.sqlite  config.yaml  repo/  trials/<id>/{log.txt, measurement.json, telemetry.jsonl}  report.html  progress.png
+notebook.md     what the campaign has learnt, as its head last wrote it
 lock            holder of the run, as JSON; held by flock, so a killed holder holds nothing
 proposers/<name>/<number>/  what a program was told and what it printed, and, while it works, its worktree
 inbox/          one JSON file a message from another process (a proposal by a person), renamed into place
@@ -61,6 +62,7 @@ class RunDirectory:
         self.head_file = path / "head.json"
         self.report = path / "report.html"
         self.progress_png = path / "progress.png"
+        self.notebook = path / "notebook.md"
         self._lock_file = path / "lock"
 
     @classmethod

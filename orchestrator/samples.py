@@ -1,7 +1,7 @@
 """Samples of the objective by commit, and the noise that their repeats show. Pure arithmetic.
 
 The pooled variance is Σ (nᵢ-1)·sᵢ² / Σ (nᵢ-1) over the commits measured more than once: the spread between trials of one
-and the same commit, whatever its mean.
+and the same commit, whatever its mean. What the designs of blocks leave unexplained is pooled with it.
 """
 
 from __future__ import annotations
@@ -76,6 +76,11 @@ class SampleBook:
                 self._squares -= samples.squares
                 self._df -= samples.n - 1
                 self._repeats -= samples.n
+
+    def add_residuals(self, squares: float, df: int) -> None:
+        """What is left of a block's rows when its candidates' effects are taken away: noise, on `df` degrees of freedom."""
+        self._squares += squares
+        self._df += df
 
     def share(self, commit: str, other: str) -> None:
         """From here on `other` is the same thing as `commit`: one tree under two commits."""

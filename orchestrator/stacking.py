@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestrator.admission import Admission, ConflictError, subject_line
+from orchestrator.admission import subject_line
+from orchestrator.composing import ClashError, Composer
 from orchestrator.events import Admitted, ChampionMoved, Conflicted, Evidence, StackBuilt
 from orchestrator.ledger import Candidate, Ledger, Stack
 
 
 @dataclass(frozen=True, slots=True)
 class Stacking:
-    admission: Admission
+    composer: Composer
     ledger: Ledger
 
     def build(self, name: str, candidates: tuple[str, ...], at: float) -> tuple[StackBuilt | None, list[Admitted | Conflicted]]:
@@ -26,25 +27,23 @@ class Stacking:
         undoes.
         """
         assert self.ledger.champion is not None
-        base = tip = self.ledger.champion.commit
-        taken: list[str] = []
+        admission, base = self.composer.admission, self.ledger.champion.commit
+        taken: list[Candidate] = []
         commits: list[str] = []
         left_out: list[Admitted | Conflicted] = []
         for candidate in (self.ledger.candidates[each] for each in candidates):
-            assert candidate.admitted is not None
-            proposed, old = candidate.proposed, candidate.admitted
             try:
-                texts = self.admission.carried_texts(proposed.edits, old, tip, whole_files_stand=False)
-            except ConflictError:
-                if tip == base:
-                    left_out.append(self.admission.carry_over(proposed, old, base, candidate.proposed_at))
+                texts = self.composer.texts(base, [*taken, candidate])
+            except ClashError as error:
+                if error.on_base:
+                    assert candidate.admitted is not None
+                    left_out.append(admission.carry_over(candidate.proposed, candidate.admitted, base, candidate.proposed_at))
                 continue
-            message = f"{name}: {subject_line(proposed.description)}\n\nCandidate: {candidate.id}\nStack: {name}\n"
-            tip = self.admission.repository.commit(tip, texts, message, at)
-            taken.append(candidate.id)
-            commits.append(tip)
-        built = StackBuilt(name, base, tip, tuple(taken), tuple(commits)) if taken else None
-        return built, left_out
+            message = f"{name}: {subject_line(candidate.proposed.description)}\n\nCandidate: {candidate.id}\nStack: {name}\n"
+            commits.append(admission.repository.commit(commits[-1] if commits else base, texts, message, at))
+            taken.append(candidate)
+        names = tuple(candidate.id for candidate in taken)
+        return StackBuilt(name, base, commits[-1], names, tuple(commits)) if taken else None, left_out
 
     def champion_commits(self, stack: Stack, at: float) -> ChampionMoved:
         """Write the commits with which the champion moves to `stack`."""
@@ -55,7 +54,7 @@ class Stacking:
         commits = []
         for name, measured in zip(built.candidates, built.commits, strict=True):
             message = self._message(ledger.candidates[name], stack, is_tip=measured == built.commit)
-            tip = self.admission.repository.recommit(tip, measured, message, at)
+            tip = self.composer.admission.repository.recommit(tip, measured, message, at)
             commits.append(tip)
         return ChampionMoved(tip, built.base, built.candidates, tuple(commits), samples.mean, stderr, samples.n, built.stack)
 

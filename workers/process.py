@@ -61,7 +61,9 @@ class Exit:
     wall_s: float
     peak_rss_mb: float | None  # of the largest process; never below the 8 MB of the guardian that it was forked from
     left_behind: int  # processes that outlived the first one and were ended
-    exceeded: str | None = None  # the limit for which the tree was ended: `memory: …`, `processes: …`, `disk: …`
+    # Why the guardian ended the tree: a limit of its own (`memory: …`, `processes: …`, `disk: …`), or that the whole machine
+    # ran out of memory, by whatever fault (`machine: …`). None: it did not.
+    exceeded: str | None = None
     unconfined: bool = False  # the sandbox could not be put up: nothing was run
 
     @property

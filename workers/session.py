@@ -25,7 +25,8 @@ from workers.waiting import Cancellation
 from workers.workspace import NodeRepository, Workspace
 
 _PROGRESS_EVERY_S = 0.2
-# Too much memory is a slip, most likely; the other limits nobody meets by accident.
+# Too much memory is a slip, most likely; a machine that runs out of it may be anybody's fault. The limits that are not here,
+# of processes and disk, nobody meets by accident: a violation.
 _WHOSE_EXCESS = {"memory": Outcome.CRASH, "machine": Outcome.INFRA}
 
 

@@ -74,6 +74,7 @@ class TrialSpec:
     gpus: float = 0.0
     held_out: bool = False  # score the split that decides nothing too (train runner)
     promotion: bool = False  # its score may move the champion: audited more deeply (train runner)
+    smoke: bool = False  # only to see whether it runs: a part of the score will do, and its clock is patient (train runner)
     allowances: Allowances = Allowances()
     confined: bool = False  # in the sandbox, or not at all
     bundle: bytes | None = None  # git bundle with `commit`, its prerequisites being what the node already has

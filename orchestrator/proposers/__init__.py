@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.proposers.base import Brief, Proposal, ProposalError, Proposer, Result, exhausted_reason
+from orchestrator.proposers.base import (
+    AnyProposer,
+    BackgroundProposer,
+    Brief,
+    Proposal,
+    ProposalError,
+    Proposer,
+    Result,
+    exhausted_reason,
+)
 
 if TYPE_CHECKING:
     from orchestrator.config import ProposerEntry
 
 __all__ = [
+    "AnyProposer",
+    "BackgroundProposer",
     "Brief",
     "Proposal",
     "ProposalError",
@@ -37,36 +47,27 @@ def names(entries: Sequence[ProposerEntry]) -> tuple[str, ...]:
     return tuple(result)
 
 
-def build(entry: ProposerEntry, *, index: int, seed: int, working_dir: Path, name: str | None = None) -> Proposer:
+def build(entry: ProposerEntry, *, index: int, seed: int, working_dir: Path, name: str | None = None) -> AnyProposer:
     """The proposer of `proposers[index]`. Raises `ConfigError` where it cannot start, e.g. for want of its file."""
     if entry.kind == "replay":
         from orchestrator.proposers.replay import ReplayProposer
 
         key = f"proposers[{index}].path"
         return ReplayProposer(entry.path, name=name or entry.kind, working_dir=working_dir, key=key)
+    if entry.kind == "llm":
+        from orchestrator.proposers.llm import building
+
+        return building.build(entry, index=index, seed=seed, working_dir=working_dir, name=name or entry.kind)
     if entry.kind == "program":
-        from orchestrator.proposers.program import ProgramProposer
-        from orchestrator.proposers.program.command import anchored, missing
+        from orchestrator.proposers.program import building as program
 
-        absent = missing(anchored(entry.command, working_dir, ()), os.environ)
-        if absent is not None:
-            from orchestrator.config import ConfigError
-
-            said = f"given {entry.command!r}; a command of this machine: the shell finds no {absent}; install it or mend PATH"
-            raise ConfigError([f"proposers[{index}].command: {said}"])
-        return ProgramProposer(
-            entry.command,
-            name=name or entry.kind,
-            timeout_s=entry.timeout_s,
-            most_at_once=entry.parallel,
-            environment=os.environ,
-        )
+        return program.build(entry, index=index, working_dir=working_dir, name=name or entry.kind)
     from orchestrator.proposers.knobs import KnobsProposer
 
     return KnobsProposer(seed=(seed, index), name=name or entry.kind, only=entry.only)
 
 
-def build_all(entries: Sequence[ProposerEntry], *, seed: int, working_dir: Path) -> tuple[Proposer, ...]:
+def build_all(entries: Sequence[ProposerEntry], *, seed: int, working_dir: Path) -> tuple[AnyProposer, ...]:
     return tuple(
         build(entry, index=index, seed=seed, working_dir=working_dir, name=name)
         for index, (entry, name) in enumerate(zip(entries, names(entries), strict=True))

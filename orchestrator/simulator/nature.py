@@ -49,10 +49,16 @@ class Nature:
         share = self.landscape.rates.conflict
         return bool(share and others and (self._uniform(edit, others, _CLASH) < share).any())
 
+    @property
+    def interacts(self) -> bool:
+        """Whether any pair does."""
+        told = self.landscape.interactions
+        return bool(told.share and told.strength)
+
     def interaction(self, edit: int, others: Sequence[int]) -> float:
         """What `edit` does beyond its own effect in a tree that has `others`."""
         told = self.landscape.interactions
-        if not (told.share and told.strength and others):
+        if not (self.interacts and others):
             return 0.0
         interacts = self._uniform(edit, others, _INTERACTS) < told.share
         # Box and Muller's transform: a normal from two uniforms, the first of them above 0

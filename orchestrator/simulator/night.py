@@ -28,6 +28,7 @@ BASE_VALUE = 1.0  # of the metric; only differences count
 PROPOSER = "landscape"
 NODE = "virtual"
 FINGERPRINT = "virtual"
+SMOKE_PART = 0.05  # of a trial's time that a smoke test takes, beside its overhead
 
 
 class Policy(Protocol):
@@ -107,6 +108,8 @@ class Night:
     def false_keeps(self) -> int:
         """Kept edits without which the champion would be no worse."""
         kept = self.kept
+        if not self.nature.interacts:
+            return sum(self.nature.effect(edit) >= 0 for edit in kept)
         return sum(self._contribution(edit, tuple(other for other in kept if other != edit)) >= 0 for edit in kept)
 
     def occupancy(self) -> float:
@@ -178,6 +181,8 @@ class Night:
                 self._start(decision)
             case do.Reapply(candidate):
                 self._reapply(candidate)
+            case do.Compose():
+                self._compose(decision)
             case do.BuildStack(candidates):
                 self._build_stack(candidates)
             case do.MoveChampion(stack):
@@ -199,20 +204,50 @@ class Night:
 
     def _start(self, start: do.StartTrial) -> None:
         name = f"t{len(self.ledger.trials) + 1:06d}"
+        commit = start.commit
+        if commit is None:
+            commit = f"{start.base}+{name}"
+            self._trees[commit] = self._with_all(start.base or BASE, start.candidates)
         self._tell(
             ev.TrialStarted(
                 name,
                 start.purpose,
-                start.commit,
+                commit,
                 start.candidates,
                 start.seed,
                 start.worker,
                 self._gpus_a_trial,
                 start.stack,
+                start.block,
+                start.row,
             )
         )
-        tree = self._trees[start.commit]
-        self.site.run(int(start.worker[1:]), name, tree.value, tree.crashes_after)
+        tree = self._trees[commit]
+        part = SMOKE_PART if start.purpose is ev.Purpose.SMOKE else 1.0
+        self.site.run(int(start.worker[1:]), name, tree.value, tree.crashes_after, part)
+        if start.commit is None:
+            del self._trees[commit]  # a row's tree is measured once
+
+    def _compose(self, asked: do.Compose) -> None:
+        """Which of them fit, in order; one that clashes with the base itself can never be carried over."""
+        on_base = self._trees[asked.base].edits
+        fit: list[int] = []
+        for candidate in asked.candidates:
+            number = _number(candidate)
+            if self._clashes(number, on_base):
+                self._tell(ev.Conflicted(candidate, asked.base, "the champion has changed what it edits"))
+            elif len(fit) < asked.room and not self.nature.clash(number, fit):
+                fit.append(number)
+        self._tell(ev.Composed(asked.base, asked.candidates, tuple(f"c{number + 1:04d}" for number in fit)))
+
+    def _with_all(self, base: str, candidates: tuple[str, ...]) -> Tree:
+        tree = self._trees[base]
+        if not self.nature.interacts and not self.nature.landscape.rates.crash:
+            numbers = [_number(candidate) for candidate in candidates]
+            return Tree((*tree.edits, *numbers), tree.value + sum(map(self.nature.effect, numbers)))
+        for candidate in candidates:
+            tree = self._grown(tree, _number(candidate))
+        return tree
 
     def _reapply(self, candidate: str) -> None:
         assert self.ledger.champion is not None
@@ -255,6 +290,8 @@ class Night:
     # -- trees
 
     def _clashes(self, number: int, onto: tuple[int, ...]) -> bool:
+        if not self.nature.landscape.rates.conflict:
+            return False
         known = set(self._written_on[number])
         return self.nature.clash(number, [other for other in onto if other not in known])
 

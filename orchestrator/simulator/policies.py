@@ -7,6 +7,7 @@ winner is carried over to the champion as it is by then, and its samples become 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from orchestrator.events import CandidateDecided, LimitReached, Purpose, StackDecided, Verdict
 from orchestrator.ledger import Candidate, CandidateState, Ledger
@@ -167,13 +168,18 @@ class BestOfWave(KeepIfLower):
 
 
 POLICIES: dict[str, Callable[[Landscape], MakePolicy]] = {
-    "auto": lambda _: Tournament,
+    "auto": lambda _: _in_lanes("auto"),
     "greedy": lambda _: _keep_if_lower(samples=1),
     "two-sigma": lambda landscape: _keep_if_lower(samples=1, margin=2 * landscape.noise.sd),
     "three-seeds": lambda _: _keep_if_lower(samples=3),
     "best-of-wave": lambda _: BestOfWave,
-    "solo": lambda _: Tournament,  # every candidate in a race of its own: the one lane that `auto` has as well
+    "solo": lambda _: _in_lanes("solo"),
+    "blocks": lambda _: _in_lanes("blocks"),
 }
+
+
+def _in_lanes(lanes: str) -> MakePolicy:
+    return lambda ledger, settings: Tournament(ledger, replace(settings, lanes=lanes))
 
 
 def _keep_if_lower(samples: int, margin: float = 0.0) -> MakePolicy:

@@ -72,11 +72,14 @@ class Site:
         self._written = 0
         self._expect_a_failure()
 
-    def run(self, worker: int, trial: str, value: float, crashes_after: float | None) -> None:
-        """Begin a trial of a tree that is worth `value`, or that crashes after a part of the trial's time."""
+    def run(self, worker: int, trial: str, value: float, crashes_after: float | None, part: float = 1.0) -> None:
+        """Begin a trial of a tree that is worth `value`, or that crashes after a part of the trial's time. It lasts `part` of
+        a trial's usual time, beside the overhead."""
         assert worker not in self._running
         assert worker not in self._away
-        lasts_s = self._durations.overhead_s + self._durations.trial_s * (1.0 if crashes_after is None else crashes_after)
+        lasts_s = self._durations.overhead_s + self._durations.trial_s * part * (
+            1.0 if crashes_after is None else crashes_after
+        )
         reads = None
         if crashes_after is None:
             reads = self._nature.reads(value, int(worker * self._gpus_a_trial), self.now_s / 3600)

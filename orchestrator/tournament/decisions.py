@@ -6,17 +6,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestrator.events import CandidateDecided, LimitReached, Purpose, StackDecided, StopReason
+from orchestrator.events import (
+    BlockClosed,
+    BlockOpened,
+    CandidateDecided,
+    LimitReached,
+    Purpose,
+    SentSolo,
+    StackDecided,
+    StopReason,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class StartTrial:
+    """`commit` None: `candidates` on top of `base`, as a commit that is yet to be made."""
+
     worker: str
     purpose: Purpose
-    commit: str
+    commit: str | None
     candidates: tuple[str, ...]
     seed: int
     stack: str | None = None
+    base: str | None = None
+    block: str | None = None
+    row: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +49,15 @@ class Reapply:
 
 
 @dataclass(frozen=True, slots=True)
+class Compose:
+    """Find out which of these fit on `base` and on each other, in this order, `room` of them at most."""
+
+    base: str
+    candidates: tuple[str, ...]
+    room: int
+
+
+@dataclass(frozen=True, slots=True)
 class BuildStack:
     """Put these winners, in this order, on the current champion."""
 
@@ -50,7 +73,9 @@ class MoveChampion:
 
 @dataclass(frozen=True, slots=True)
 class Propose:
-    """One more proposal is wanted."""
+    """More proposals are wanted: one, and at most `wanted` where several come at once."""
+
+    wanted: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,5 +93,6 @@ class GiveUp:
     trial: str | None = None
 
 
-Act = StartTrial | RestartTrial | Reapply | BuildStack | MoveChampion | Propose | CandidateDecided | StackDecided | LimitReached
+Journalled = CandidateDecided | StackDecided | LimitReached | SentSolo | BlockOpened | BlockClosed
+Act = StartTrial | RestartTrial | Reapply | Compose | BuildStack | MoveChampion | Propose | Journalled
 Decision = Act | Finish | GiveUp

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestrator.events import CandidateDecided, StackDecided, Verdict
+from orchestrator.events import CandidateDecided, Purpose, StackDecided, Verdict
 from orchestrator.ledger import Ledger, Stack
 from orchestrator.tournament.constraints import broken_constraint
 from orchestrator.tournament.evidence import p_better
@@ -35,6 +35,8 @@ class _Rule:
 
 # The race had this very tree against this very champion, at a controlled error: only a clear contradiction overturns it.
 _CONFIRMING = _Rule(((2, 0.90, 0.02), (4, 0.70, 0.10)), 0.50)
+# Blocks have measured each of them among all others: like the race's, a choice at a controlled error.
+_FROM_BLOCKS = _Rule(((1, 0.10, 0.0), (2, 0.30, 0.02), (4, 0.50, 0.10)), 0.50)
 # Carried over, or several together: never measured so before, and what was gained may be gone.
 _NEW_TOGETHER = _Rule(((2, 0.99, 0.05), (4, 0.975, 0.30)), 0.90)
 
@@ -67,7 +69,7 @@ def judge_final(ledger: Ledger, stack: Stack, settings: Settings) -> StackDecide
         return None
     better = p_better(contrast)
     kept = _decide(samples.n, better, _rule_for(ledger, stack), final_cap(settings))
-    if kept is None or (kept and any(trial.ended is None for trial in trials)):
+    if kept is None or (kept and any(trial.ended is None and trial.started.purpose is Purpose.FINAL for trial in trials)):
         return None  # a crash may yet arrive from a trial that still runs
     evidence = evidence_of(contrast, samples, reference, 1.0 - better, "final", None, None)
     told = f"{evidence.effect:+.4g} ± {evidence.stderr:.2g} over {samples.n} trials against the champion's {reference.n}"
@@ -75,9 +77,16 @@ def judge_final(ledger: Ledger, stack: Stack, settings: Settings) -> StackDecide
 
 
 def _rule_for(ledger: Ledger, stack: Stack) -> _Rule:
+    if measured_in_blocks(ledger, stack):
+        return _FROM_BLOCKS
     names = stack.built.candidates
     as_raced = len(names) == 1 and ledger.candidates[names[0]].base == stack.built.base
     return _CONFIRMING if as_raced else _NEW_TOGETHER
+
+
+def measured_in_blocks(ledger: Ledger, stack: Stack) -> bool:
+    """Whether every winner of the stack was won in blocks, none in a race of its own."""
+    return all(ledger.candidates[name].heats and not ledger.candidates[name].alone for name in stack.built.candidates)
 
 
 def _decide(n: int, better: float, rule: _Rule, cap: int) -> bool | None:

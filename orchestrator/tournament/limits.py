@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 from orchestrator.events import StopReason
 from orchestrator.ledger import Ledger
 from orchestrator.tournament.settings import Prices, Settings
 
 # These two only end the proposing: whatever is under way is raced to its end.
 PROPOSING_ENDS = frozenset({StopReason.CANDIDATES, StopReason.PROPOSALS})
+
+FINALS_AT_THE_END = 2  # trials that are kept back for what the last block brings
+FINAL_ROUND = 1.1  # trial times that a final takes, at the end of a campaign that a clock ends
 
 
 def gpu_hours(ledger: Ledger) -> float:
@@ -40,6 +45,31 @@ def reached(ledger: Ledger, settings: Settings, now: float) -> StopReason | None
         (StopReason.PROPOSALS, bool(settings.proposers) and ledger.exhausted >= set(settings.proposers)),
     )
     return next((reason for reason, is_reached in checks if is_reached), None)
+
+
+def mean_trial_s(ledger: Ledger) -> float | None:
+    """Wall-clock that a trial takes; None before one has ended."""
+    ended = len(ledger.trials) - len(ledger.open_trials)
+    return ledger.trial_seconds / ended if ended else None
+
+
+def trials_left(ledger: Ledger, settings: Settings, now: float) -> float:
+    """How many more trials the limits allow, at the pace so far; inf where none ends the campaign in sight."""
+    limits, trial_s = settings.limits, mean_trial_s(ledger)
+    left = math.inf if limits.trials is None else float(limits.trials - len(ledger.trials))
+    if trial_s:
+        if limits.hours is not None:
+            seconds = limits.hours * 3600 - ledger.running_s(now)
+            left = min(left, len(ledger.workers) * seconds / trial_s)
+        if limits.gpu_hours is not None and ledger.gpu_seconds:
+            a_trial_h = gpu_hours(ledger) / (len(ledger.trials) - len(ledger.open_trials))
+            left = min(left, (limits.gpu_hours - gpu_hours(ledger)) / a_trial_h - len(ledger.open_trials))
+    return max(0.0, left)
+
+
+def reserved_trials(ledger: Ledger, settings: Settings) -> float:
+    """How many of the trials left are for finals: where time ends the campaign, all that run beside the last final."""
+    return FINALS_AT_THE_END + (len(ledger.workers) * FINAL_ROUND if settings.limits.hours is not None else 0)
 
 
 def _at(spent: float, limit: float | None) -> bool:

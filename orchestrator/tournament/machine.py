@@ -6,26 +6,37 @@ out each decision before it asks for the next, so a decision is never taken twic
 
 from __future__ import annotations
 
-from orchestrator.events import CandidateDecided, LimitReached
-from orchestrator.ledger import RESTS_AFTER, Candidate, CandidateState, Ledger
-from orchestrator.tournament import limits
+from orchestrator.candidate import CandidateState
+from orchestrator.events import BlockClosed, CandidateDecided, LimitReached, SentSolo, Verdict
+from orchestrator.ledger import RESTS_AFTER, Candidate, Ledger
+from orchestrator.tournament import block_plan, blocks, limits
+from orchestrator.tournament.beliefs import Beliefs
+from orchestrator.tournament.block_plan import Outlook
 from orchestrator.tournament.decisions import BuildStack, Decision, Finish, GiveUp, MoveChampion, Propose, RestartTrial
-from orchestrator.tournament.evidence import p_null
+from orchestrator.tournament.evidence import noise_floor, p_null
 from orchestrator.tournament.finals import judge_final, next_stack, turned_down
+from orchestrator.tournament.proposals import AtOnce, Proposals
 from orchestrator.tournament.race import LearntPrior, contrast_between, judge_race
 from orchestrator.tournament.schedule import next_trial
 from orchestrator.tournament.settings import Settings
 from workers.trial import Outcome
 
+OWN_FAULTS = (Outcome.CRASH, Outcome.TIMEOUT, Outcome.VIOLATION)
 INFRA_IN_A_ROW = 10  # after so many failures of the machines without one success (three on each worker), a person is needed
 
 
 class Tournament:
-    def __init__(self, ledger: Ledger, settings: Settings) -> None:
+    def __init__(self, ledger: Ledger, settings: Settings, proposals: Proposals | None = None) -> None:
         self.ledger = ledger
         self.settings = settings
+        self._proposals = proposals or AtOnce()
         self._prior = LearntPrior()
         self._judged: object = None  # the state of the evidence at which no race was ready to be decided
+        self._blocks_judged: object = None  # and at which no candidate in blocks
+        self._faults_seen: object = None
+        self._beliefs: Beliefs | None = None
+        self._p_null: dict[str, float] = {}
+        self._p_null_at = -1  # closed blocks
 
     def next(self, now: float) -> Decision | None:
         """The next decision at Unix time `now`; None when there is nothing to do but wait."""
@@ -34,10 +45,11 @@ class Tournament:
             or self._hand_out_again()
             or self._final()
             or self._race()
+            or self._block()
             or self._limit(now)
             or self._stack()
-            or self._trial()
-            or self._propose()
+            or self._trial(now)
+            or self._propose(now)
             or self._finish()
         )
 
@@ -75,6 +87,9 @@ class Tournament:
         state = (ledger.book.count, sum(ledger.outcomes.values()), len(ledger.decided_races), len(ledger.race_wins))
         if state == self._judged:
             return None
+        if not ledger.answered:
+            self._judged = state
+            return None
         prior = self._prior.of(ledger.decided_races, self.settings.minimize)
         for candidate in sorted(ledger.answered.values(), key=lambda answered: answered.nth):
             decided = judge_race(ledger, candidate, prior, self.settings)
@@ -82,6 +97,82 @@ class Tournament:
                 return decided
         self._judged = state
         return None
+
+    def _block(self) -> BlockClosed | SentSolo | CandidateDecided | None:
+        ledger = self.ledger
+        for block in ledger.blocks.open.values():
+            if block.is_over:
+                return blocks.close(block, in_time=len(ledger.workers) == 1)
+        return self._at_fault() or self._judge_blocks()
+
+    def _at_fault(self) -> SentSolo | CandidateDecided | None:
+        """What becomes of who may have crashed a smoke test or a block's rows; looked at after each further crash."""
+        ledger = self.ledger
+        crashes = sum(n for outcome, n in ledger.outcomes.items() if outcome in OWN_FAULTS)
+        if self._faults_seen == (crashes, ledger.states[CandidateState.CRASHED], ledger.ran):
+            return None
+        for candidate in ledger.pending.values():
+            if len(candidate.suspects) == 1 and not candidate.runs and not candidate.running:
+                trial = block_plan.crashed_alone(ledger, candidate)
+                ended = ledger.trials[trial].ended if trial else None
+                if ended is not None:
+                    verdict = Verdict.VIOLATION if ended.outcome is Outcome.VIOLATION else Verdict.CRASH
+                    return CandidateDecided(candidate.id, verdict, ended.reason or ended.outcome.value)
+        for block in ledger.blocks.open.values():
+            suspect = blocks.suspect_of(ledger, block)
+            if suspect is not None:
+                return suspect
+        self._faults_seen = (crashes, ledger.states[CandidateState.CRASHED], ledger.ran)
+        return None
+
+    def _judge_blocks(self) -> CandidateDecided | None:
+        ledger = self.ledger
+        state = (len(ledger.blocks.closed), len(ledger.race_wins))
+        if not ledger.blocks.closed or state == self._blocks_judged:
+            return None
+        beliefs = self._learnt()
+        assert beliefs is not None, "a block was closed before the baseline was there"
+        decided = blocks.judge_blocks(ledger, beliefs, self._p_null_in_blocks(beliefs), self.settings)
+        if decided is None:
+            self._blocks_judged = state
+        return decided
+
+    def _learnt(self) -> Beliefs | None:
+        """The beliefs after every closed block; None before the baseline is there, and where there are no blocks."""
+        ledger = self.ledger
+        if self.settings.lanes == "solo":
+            return None
+        if self._beliefs is None:
+            repeats = ledger.samples(ledger.base).values[: max(2, self.settings.baseline_repeats)]
+            if len(repeats) < max(2, self.settings.baseline_repeats):
+                return None
+            floor = noise_floor(*repeats)
+            self._beliefs = Beliefs(repeats, floor, minimize=self.settings.minimize, alpha=self.settings.false_keep_rate)
+        for closed in ledger.blocks.closed[self._beliefs.closed :]:
+            self._beliefs.learn(closed)
+        return self._beliefs
+
+    def _p_null_in_blocks(self, beliefs: Beliefs) -> dict[str, float]:
+        """Of the candidates that blocks have told of and that are undecided, the most promising first."""
+        if self._p_null_at != beliefs.closed:
+            told = [candidate.id for candidate in self.ledger.in_blocks.values() if candidate.heats]
+            found = sorted(zip(beliefs.p_null(told).tolist(), told, strict=True))
+            self._p_null = {name: null for null, name in found}
+            self._p_null_at = beliefs.closed
+        return self._p_null
+
+    def _outlook(self, now: float) -> Outlook:
+        beliefs = self._learnt()
+        ledger = self.ledger
+        return Outlook(
+            beliefs,
+            {} if beliefs is None else self._p_null_in_blocks(beliefs),
+            limits.trials_left(ledger, self.settings, now),
+            limits.reserved_trials(ledger, self.settings),
+            ledger.limit is None and not ledger.exhausted >= set(self.settings.proposers),
+            limits.mean_trial_s(ledger),
+            now,
+        )
 
     def _limit(self, now: float) -> LimitReached | None:
         before = self.ledger.limit
@@ -98,20 +189,25 @@ class Tournament:
             return None
         return BuildStack(next_stack(ledger))
 
-    def _trial(self) -> Decision | None:
-        return None if self._no_more_trials() else next_trial(self.ledger, self.settings, self._promise)
+    def _trial(self, now: float) -> Decision | None:
+        if self._no_more_trials() or not self.ledger.free_workers():
+            return None
+        return next_trial(self.ledger, self.settings, self._promise, self._outlook(now))
 
-    def _propose(self) -> Propose | None:
+    def _propose(self, now: float) -> Propose | None:
         ledger = self.ledger
         if ledger.limit is not None or ledger.exhausted >= set(self.settings.proposers):
             return None
-        waiting = ledger.states[CandidateState.WAITING]
-        # One ahead for every worker, and one more: the next trial starts while its successor is being written.
-        return Propose() if waiting < len(ledger.workers) + 1 else None
+        writing = self._proposals.under_way()
+        ahead = ledger.states[CandidateState.WAITING] + writing
+        wanted = block_plan.wanted(ledger, self.settings, self._outlook(now)) - ahead
+        if self.settings.limits.candidates is not None:
+            wanted = min(wanted, self.settings.limits.candidates - len(ledger.candidates) - writing)
+        return Propose(wanted) if wanted > 0 and self._proposals.ready() else None
 
     def _finish(self) -> Finish | None:
         ledger = self.ledger
-        if ledger.limit is None or ledger.open_trials:
+        if ledger.limit is None or ledger.open_trials or self._proposals.under_way():
             return None
         baseline_is_due = ledger.samples(ledger.base).n < self.settings.baseline_repeats
         if ledger.limit in limits.PROPOSING_ENDS and (ledger.pending or baseline_is_due):

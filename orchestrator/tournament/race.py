@@ -150,8 +150,7 @@ def _weigh(
     if settings.rule == "provable":  # online e-BH: valid under any dependence between races
         needed, allowed = planned / (alpha * (keeps + 1)), None
     else:
-        spent = sum(win.p_null for win in ledger.race_wins)
-        allowed = max(0.0, min(LOCAL_FDR_CAP, LOCAL_FDR_SHARE * alpha * (keeps + 1) - spent))
+        allowed = max(0.0, min(LOCAL_FDR_CAP, LOCAL_FDR_SHARE * alpha * (keeps + 1) - ledger.wins_p_null))
         needed = planned / alpha if keeps == 0 else None  # the first keep is guarded: a null campaign keeps nothing
     evidence = evidence_of(contrast, samples, reference, null, settings.rule, needed, allowed)
     return evidence, (needed is None or evidence.e_value >= needed) and (allowed is None or null <= allowed)

@@ -1,9 +1,11 @@
 """Which trial a free worker takes next. Pure.
 
-In order of what a trial is worth now: the baseline (nothing can be decided without it); finals (they hold up the champion);
-repeats of a champion that is at the target (its mean may be luck); a repeat of the commit that open races are against, when
-it has fewer samples than the deepest of them; another sample for those races, the most promising first; the first sample of a
-new candidate. A worker that would have nothing left takes a further sample of an open race: an early answer beats an idle GPU.
+In order of what a trial is worth now: the baseline (nothing can be decided without it); finals that are under way, or that no
+block will bring (they hold up the champion); repeats of a champion that is at the target (its mean may be luck); a row of an
+open block; the next block; and then races: a repeat of the commit that open races are against, when it has fewer samples than
+the deepest of them; another sample for those races, the most promising first; the first sample of a new candidate. A worker
+that would have nothing left takes a further sample of an open race, or a row of a second block of the same candidates: an
+early answer beats an idle GPU.
 """
 
 from __future__ import annotations
@@ -13,10 +15,12 @@ from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from itertools import count
 
-from orchestrator.events import Purpose
+from orchestrator.events import BlockOpened, Purpose, SentSolo
 from orchestrator.ledger import Candidate, CandidateState, Ledger
-from orchestrator.tournament.decisions import Reapply, StartTrial
-from orchestrator.tournament.finals import final_cap
+from orchestrator.tournament import block_plan
+from orchestrator.tournament.block_plan import Outlook
+from orchestrator.tournament.decisions import Compose, Reapply, StartTrial
+from orchestrator.tournament.finals import final_cap, measured_in_blocks
 from orchestrator.tournament.limits import at_target
 from orchestrator.tournament.race import outcome_of
 from orchestrator.tournament.settings import Settings
@@ -25,9 +29,10 @@ from workers.trial import Outcome
 _WASTED = (Outcome.INFRA, Outcome.CANCELLED)
 _Choice = tuple[Purpose, str, tuple[str, ...], str | None]  # purpose, commit, candidates, stack
 Promise = Callable[[Candidate], float]
+Step = StartTrial | Reapply | Compose | BlockOpened | SentSolo
 
 
-def next_trial(ledger: Ledger, settings: Settings, promise: Promise) -> StartTrial | Reapply | None:
+def next_trial(ledger: Ledger, settings: Settings, promise: Promise, outlook: Outlook) -> Step | None:
     """What the first free worker should do; None when no worker is free or nothing is to be measured.
 
     `promise(candidate)` is the probability that a racing candidate does not help: smaller goes first.
@@ -37,14 +42,22 @@ def next_trial(ledger: Ledger, settings: Settings, promise: Promise) -> StartTri
         return None
     choice = (
         _baseline(ledger, settings)
-        or _final(ledger, settings)
+        or _final(ledger, settings, due=not _row_0_is_its_final(ledger))
         or _confirmation(ledger, settings)
-        or _repeat(ledger, settings)
-        or _further_sample(ledger, settings, sorted(ledger.answered.values(), key=lambda c: c.nth), promise, at_once=1)
-        or _new_candidate(ledger)
-        or _further_sample(ledger, settings, ledger.racing.values(), promise, at_once=settings.max_repeats)
+        or _row(ledger, settings, free[0])
+        or block_plan.step(ledger, settings, outlook, free[0])
+        or _final(ledger, settings, due=True)
     )
-    if choice is None or isinstance(choice, Reapply):
+    if choice is None and not block_plan.keeps_back(ledger, settings, outlook):
+        choice = (
+            _repeat(ledger, settings)
+            or _further_sample(ledger, settings, sorted(ledger.answered.values(), key=lambda c: c.nth), promise, at_once=1)
+            or _new_candidate(ledger, settings)
+            or _further_sample(ledger, settings, ledger.racing.values(), promise, at_once=settings.max_repeats)
+            or block_plan.again(ledger, settings, outlook)
+            or _champion_again(ledger)
+        )
+    if not isinstance(choice, tuple):
         return choice
     purpose, commit, candidates, stack = choice
     worker = _pick_worker(ledger, free, commit)
@@ -54,17 +67,50 @@ def next_trial(ledger: Ledger, settings: Settings, promise: Promise) -> StartTri
     return StartTrial(worker, purpose, commit, candidates, seed, stack)
 
 
+def _row(ledger: Ledger, settings: Settings, worker: str) -> StartTrial | None:
+    found = block_plan.next_row(ledger)
+    if found is None:
+        return None
+    block, row = found
+    opened = block.opened
+    members = block.members(row)
+    seed = _drawn(f"{settings.seed}/{'common' if settings.common_seeds else opened.block}/{row}")
+    if row == 0 and opened.stack is not None and _is_unmeasured(ledger, opened.stack):
+        built = ledger.stacks[opened.stack].built
+        final = Purpose.FINAL, built.commit, built.candidates
+        return StartTrial(worker, *final, seed, opened.stack, block=opened.block, row=row)
+    commit = opened.base if not members else None
+    return StartTrial(worker, Purpose.BLOCK, commit, members, seed, base=opened.base, block=opened.block, row=row)
+
+
+def _is_unmeasured(ledger: Ledger, stack: str) -> bool:
+    """Whether the final of this stack has not begun."""
+    due = ledger.open_stack
+    return due is not None and due.built.stack == stack and due.decided is None and not _counted(ledger, due.built.commit)
+
+
+def _row_0_is_its_final(ledger: Ledger) -> bool:
+    """Whether the final that is due is to be a block's row 0: one that is open, or the next one."""
+    stack = ledger.open_stack
+    if stack is None or _counted(ledger, stack.built.commit):
+        return False
+    return not any(ledger.candidates[name].alone for name in stack.built.candidates)
+
+
 def _baseline(ledger: Ledger, settings: Settings) -> _Choice | None:
     if _counted(ledger, ledger.base) < settings.baseline_repeats:
         return Purpose.BASELINE, ledger.base, (), None
     return None
 
 
-def _final(ledger: Ledger, settings: Settings) -> _Choice | None:
+def _final(ledger: Ledger, settings: Settings, *, due: bool) -> _Choice | None:
     stack = ledger.open_stack
-    if stack is None or stack.decided is not None:
+    if stack is None or stack.decided is not None or not due:
         return None
     done, counted = ledger.samples(stack.built.commit).n, _counted(ledger, stack.built.commit)
+    if done == 0 and measured_in_blocks(ledger, stack):
+        built = stack.built
+        return (Purpose.FINAL, built.commit, built.candidates, built.stack) if counted == 0 else None
     if _counted(ledger, stack.built.base) < min(counted, settings.baseline_repeats):
         return Purpose.REPEAT, stack.built.base, (), None
     want = 2 if done < 2 else max(4, done + 1)  # as judge_final looks: at two, at four, then at each
@@ -106,13 +152,23 @@ def _repeat(ledger: Ledger, settings: Settings) -> _Choice | None:
     return None
 
 
-def _new_candidate(ledger: Ledger) -> _Choice | Reapply | None:
-    waiting = next((c for c in ledger.pending.values() if c.state is CandidateState.WAITING), None)
+def _new_candidate(ledger: Ledger, settings: Settings) -> _Choice | Reapply | None:
+    only_alone = settings.lanes != "solo"
+    waiting = next(
+        (c for c in ledger.pending.values() if c.state is CandidateState.WAITING and (c.alone or not only_alone)), None
+    )
     if waiting is None or waiting.commit is None or ledger.champion is None:
         return None
     if waiting.base != ledger.champion.commit:
         return Reapply(waiting.id)
     return Purpose.RACE, waiting.commit, (waiting.id,), None
+
+
+def _champion_again(ledger: Ledger) -> _Choice | None:
+    """Too little is left of the campaign for anything new: the champion's own mean becomes surer."""
+    if ledger.open_trials or ledger.won or ledger.open_stack or not ledger.pending or ledger.champion is None:
+        return None
+    return Purpose.REPEAT, ledger.champion.commit, (), None
 
 
 def _counted(ledger: Ledger, commit: str) -> int:

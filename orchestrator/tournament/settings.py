@@ -43,6 +43,8 @@ class Settings:
     planned_candidates: int  # the error rate is spent over this many
     proposers: tuple[str, ...]
     rule: str = "calibrated"  # or "provable"
+    lanes: str = "solo"  # or "blocks", or "auto" for whichever suits
+    block: int | None = None  # rows of a block; None: as fits noise, machines and what is left of the campaign
     false_keep_rate: float = 0.05
     max_repeats: int = 8
     baseline_repeats: int = 4

@@ -19,9 +19,10 @@ from orchestrator.views.words import change, clock, duration, number, plural, wi
 from workers.trial import Outcome
 
 DESCRIPTION_WIDTH = 90
+CLEAREST = 3  # effects of a block that a line tells
 _TRIAL_EVENTS = (ev.TrialStarted, ev.TrialRestarted)
 _VERDICTS = {
-    ev.Verdict.WON: "won its race, its final follows",
+    ev.Verdict.WON: "won, its final follows",
     ev.Verdict.DISCARD: "dropped",
     ev.Verdict.INCONCLUSIVE: "left open",
     ev.Verdict.CRASH: "crashed",
@@ -74,8 +75,10 @@ def line_for(event: ev.Event, at: float, ledger: Ledger, *, quiet: bool = False)
 def words_for(event: ev.Event, ledger: Ledger) -> tuple[str, str] | None:
     """The kind of an event, and its words."""
     match event:
-        case ev.Proposed() | ev.Admitted() | ev.Rejected() | ev.Conflicted() | ev.CandidateDecided():
+        case ev.Proposed() | ev.Admitted() | ev.Rejected() | ev.Conflicted() | ev.SentSolo() | ev.CandidateDecided():
             return _about_a_candidate(event, ledger)
+        case ev.BlockOpened() | ev.BlockClosed():
+            return "block", _about_a_block(event, ledger)
         case ev.TrialStarted() | ev.TrialRestarted() | ev.TrialEnded():
             return "trial", _about_a_trial(event, ledger)
         case ev.StackBuilt():
@@ -114,7 +117,7 @@ def _about_the_campaign(event: ev.Event) -> tuple[str, str] | None:
 
 
 def _about_a_candidate(
-    event: ev.Proposed | ev.Admitted | ev.Rejected | ev.Conflicted | ev.CandidateDecided, ledger: Ledger
+    event: ev.Proposed | ev.Admitted | ev.Rejected | ev.Conflicted | ev.SentSolo | ev.CandidateDecided, ledger: Ledger
 ) -> tuple[str, str]:
     name = event.candidate
     what = describe(ledger, name)
@@ -127,8 +130,24 @@ def _about_a_candidate(
             return "rejected", f"{name} refused, {one_line(event.gate)}: {one_line(event.reason)}"
         case ev.Conflicted():
             return "conflict", f"{name} does not fit on the champion {event.onto[:10]}: {one_line(event.reason)} ({what})"
+        case ev.SentSolo():
+            return "block", f"{name} is not measured together with others any more: {one_line(event.reason)} ({what})"
         case ev.CandidateDecided():
             return "decided", f"{name} {_VERDICTS[event.verdict]}: {one_line(event.reason)} ({what})"
+
+
+def _about_a_block(event: ev.BlockOpened | ev.BlockClosed, ledger: Ledger) -> str:
+    if isinstance(event, ev.BlockOpened):
+        base = f"the stack {event.stack}, whose final it begins with" if event.stack is not None else event.base[:10]
+        count = plural(len(event.candidates), "edit")
+        return f"{event.block} opened: {count} in {event.size} trials, about half of them in each, on {base}"
+    if not event.candidates:
+        return f"{event.block} closed: its {plural(event.rows, 'trial')} that ended well tell of no edit"
+    noise = ledger.book.noise().sd or 0.0
+    found = sorted(zip(event.candidates, event.effects, event.spreads, strict=True), key=lambda each: -abs(each[1]) / each[2])
+    shown = ", ".join(f"{name} {change(effect, spread * noise)}" for name, effect, spread in found[:CLEAREST])
+    told = f"the clearest of {plural(len(found), 'effect')}" if len(found) > CLEAREST else "effects"
+    return f"{event.block} closed, {plural(event.rows, 'trial')} ended well; {told}: {shown}"
 
 
 def _about_a_trial(event: ev.TrialStarted | ev.TrialRestarted | ev.TrialEnded, ledger: Ledger) -> str:
@@ -138,9 +157,12 @@ def _about_a_trial(event: ev.TrialStarted | ev.TrialRestarted | ev.TrialEnded, l
         case ev.TrialRestarted():
             return f"{event.trial} handed out again to {event.worker}, attempt {event.attempt}: its head had died"
         case ev.TrialEnded():
+            started = ledger.trials[event.trial].started
+            if event.outcome is Outcome.OK and started.purpose is ev.Purpose.SMOKE:
+                return f"{event.trial} ok: {_some(started.candidates)} run, in {duration(event.wall_s)}"
             if event.outcome is not Outcome.OK:
                 why = one_line(event.reason or "no reason given")
-                return f"{event.trial} {event.outcome.value} after {duration(event.wall_s)}: {why}"
+                return f"{event.trial} {event.outcome.value} after {duration(event.wall_s)}{_blamed(started, event)}: {why}"
             value = number(event.metric(ledger.objective), ledger.book.noise().sd)
             return f"{event.trial} ok: {ledger.objective} {value} in {duration(event.wall_s)}"
 
@@ -159,6 +181,21 @@ def describe(ledger: Ledger, candidate: str, width: int = DESCRIPTION_WIDTH) -> 
     return one_line(ledger.candidates[candidate].proposed.description, width)
 
 
+def _some(candidates: tuple[str, ...], limit: int = 8) -> str:
+    more = f" and {len(candidates) - limit} more" if len(candidates) > limit else ""
+    return ", ".join(candidates[:limit]) + more
+
+
+def _blamed(started: ev.TrialStarted, ended: ev.TrialEnded) -> str:
+    """Whom a failure of several candidates together is held against: nobody, before one fails alone."""
+    at_fault = ended.outcome in (Outcome.CRASH, Outcome.TIMEOUT, Outcome.VIOLATION)
+    if not at_fault or len(started.candidates) < 2:
+        return ""
+    if started.purpose is ev.Purpose.SMOKE:
+        return f", one of {len(started.candidates)} is at fault and each half is tested by itself"
+    return f" with {len(started.candidates)} edits together, blamed on none of them" if started.block is not None else ""
+
+
 def purpose_text(started: ev.TrialStarted, ledger: Ledger) -> str:
     """Why a trial is run, in words."""
     match started.purpose:
@@ -169,7 +206,13 @@ def purpose_text(started: ev.TrialStarted, ledger: Ledger) -> str:
         case ev.Purpose.RACE:
             return f"race of {', '.join(started.candidates)} ({describe(ledger, started.candidates[0])})"
         case ev.Purpose.FINAL:
-            return f"final of {', '.join(started.candidates)}"
+            row = "" if started.block is None else f", as the base of {started.block}"
+            return f"final of {', '.join(started.candidates)}{row}"
+        case ev.Purpose.BLOCK:
+            held = plural(len(started.candidates), "edit") + " together" if started.candidates else "its base alone"
+            return f"{started.block} row {started.row}: {held}"
+        case ev.Purpose.SMOKE:
+            return f"smoke test of {plural(len(started.candidates), 'edit')}: {_some(started.candidates)}"
 
 
 # -- what one trial printed

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.config import dump_config
+from orchestrator.earnings import by_family
 from orchestrator.ledger import Candidate, CandidateState, Ledger
 from orchestrator.views.diffs import diff_of
 from orchestrator.views.export import status_of
@@ -22,7 +23,7 @@ from orchestrator.views.plain import one_line, plain
 from orchestrator.views.progress import DARK, LIGHT, draw
 from orchestrator.views.rules import Rule, rule_of
 from orchestrator.views.standing import leak_bound, limit_stands, numbers_of, told_effect
-from orchestrator.views.status import CommitStatus, Status, held_out_text, status
+from orchestrator.views.status import CommitStatus, Status, earned_text, held_out_text, status
 from orchestrator.views.stories import commit_name, evidence_lines, finals_of, near_misses, worth_porting
 from orchestrator.views.strips import Strip, strip_of
 from orchestrator.views.summary import fetch_line
@@ -126,6 +127,8 @@ def _context(record: Record, now: float | None) -> dict[str, Any]:
     rest = [candidate for candidate in reversed(ledger.candidates.values()) if candidate.id not in told]
     return {
         "status": standing,
+        "earned": [earned_text(each) for each in standing.proposers],
+        "families": [earned_text(each) for each in by_family(ledger)[:20]],
         "state": _state(standing),
         "began": clock(ledger.opened_at or 0.0),
         "ended": clock(ledger.last_at or 0.0),

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import difflib
 
+from orchestrator.earnings import by_family, by_model
 from orchestrator.ledger import Candidate, CandidateState, Ledger, Trial
+from orchestrator.proposers.llm.record import tokens_used
 from orchestrator.quoting import quoted
 from orchestrator.trial_files import end_of_log
 from orchestrator.views.diffs import diff_of
@@ -14,13 +16,14 @@ from orchestrator.views.loading import Record
 from orchestrator.views.plain import one_line
 from orchestrator.views.rules import rule_of
 from orchestrator.views.standing import leak_bound, provenance, told_effect
-from orchestrator.views.status import count_candidates
+from orchestrator.views.status import count_candidates, earned_text
 from orchestrator.views.stories import commit_name, evidence_lines, fate, finals_of, near_misses, samples_text, worth_porting
 from orchestrator.views.words import better, change, duration, number, plural, with_error
 from workers.trial import Outcome
 
 DIFF_CHARACTERS = 40_000
 LOG_CHARACTERS = 2_000
+FAMILIES_SHOWN = 12
 
 _NAMES = ("kept", "discarded", "inconclusive", "rejected", "crashed", "violations", "conflicts", "pending")
 
@@ -68,6 +71,9 @@ def overview(record: Record) -> str:
         f"{counts[name]} {name if counts[name] != 1 else name.removesuffix('s')}" for name in _NAMES if counts[name]
     )
     lines += ["", f"{plural(counts['proposed'], 'candidate')}{': ' + told if told else ''}"]
+    lines += [f"  {earned_text(each)}" for each in by_model(ledger, tokens_used(record.run.path / "exchanges"))]
+    families = by_family(ledger)
+    lines += ["", "families of ideas:", *(f"  {earned_text(each)}" for each in families[:FAMILIES_SHOWN])] if families else []
     if kept or misses:
         example = kept[-1] if kept else misses[0].id
         lines.append(f"why, and the diff: regatta show {record.run.path} {example}")
@@ -132,6 +138,13 @@ def _rows(record: Record, candidate: Candidate, failed: Trial | None) -> list[tu
         rows.append(("rule", f"{rule}{found}"))
     parents = f", continues {one_line(', '.join(proposed.parents))}" if proposed.parents else ""
     rows.append(("proposer", one_line(proposed.proposer) + parents))
+    if proposed.model is not None:
+        expected = (
+            "" if proposed.expected_effect is None else f", expected {proposed.expected_effect:+.4g} (negative is better)"
+        )
+        rows.append(("model", f"{one_line(proposed.model, 100)}, ${proposed.usd:.4f}{expected}"))
+    if proposed.family is not None:
+        rows.append(("family", one_line(proposed.family, 60)))
     if candidate.admitted is not None:
         lines = plural(candidate.admitted.diff_lines, "line")
         rows.append(("commit", f"{candidate.admitted.commit[:10]}, {lines} on {commit_name(ledger, candidate.admitted.base)}"))

@@ -10,8 +10,11 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from orchestrator.config import Config
+from orchestrator.earnings import Earned, by_model
 from orchestrator.events import WorkerState
 from orchestrator.ledger import CandidateState, Ledger
+from orchestrator.proposers.llm.record import tokens_used
 from orchestrator.tournament import limits
 from orchestrator.views.loading import Record, prices_of
 from orchestrator.views.plain import one_line
@@ -53,6 +56,7 @@ class SpendStatus:
     usd: float
     gpu_hours: float
     energy_wh: float | None
+    usd_per_kept: float | None  # all dollars, GPUs and energy included, by the candidates kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,7 @@ class Status:
     trials: dict[str, int]
     trials_running: int
     spend: SpendStatus
+    proposers: list[Earned]  # what each, and each of its models, has cost and brought
     limits: dict[str, dict[str, float]]
     limit_reached: str | None  # what runs is still finished and decided
     running_s: float
@@ -120,7 +125,8 @@ def status(record: Record, now: float) -> Status:
         candidates=count_candidates(ledger),
         trials={outcome.value: ledger.outcomes[outcome] for outcome in Outcome},
         trials_running=len(ledger.busy()) if running else 0,
-        spend=SpendStatus(limits.usd(ledger, prices_of(config)), limits.gpu_hours(ledger), limits.energy_wh(ledger)),
+        spend=_spend(ledger, config),
+        proposers=by_model(ledger, tokens_used(record.run.path / "exchanges")),
         limits={each.name: {"spent": each.spent, "limit": each.limit} for each in limit_stands(ledger, config, at)},
         limit_reached=ledger.limit.value if ledger.limit is not None else None,
         running_s=ledger.running_s(at),
@@ -161,6 +167,11 @@ def _champion(ledger: Ledger) -> ChampionStatus:
     return ChampionStatus(tip.commit, tip.mean, tip.stderr, tip.trials, list(ledger.champion.kept))
 
 
+def _spend(ledger: Ledger, config: Config) -> SpendStatus:
+    usd, kept = limits.usd(ledger, prices_of(config)), ledger.states[CandidateState.KEPT]
+    return SpendStatus(usd, limits.gpu_hours(ledger), limits.energy_wh(ledger), usd / kept if kept else None)
+
+
 def _workers(ledger: Ledger) -> list[WorkerStatus]:
     return [
         WorkerStatus(each.id, each.node, each.device, each.state.value, each.trial.id if each.trial else None, each.detail)
@@ -183,6 +194,7 @@ def status_text(status: Status) -> str:
         ("trials", _trials_text(status)),
         ("limits", _limits_text(status)),
         ("spent", _spent_text(status.spend)),
+        *(("" if nth else "proposers", earned_text(each)) for nth, each in enumerate(status.proposers)),
         ("sandbox", _sandbox_text(status.sandbox)),
     ]
     if status.state == "running":
@@ -271,7 +283,19 @@ def _rounded(stands: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]
 
 def _spent_text(spend: SpendStatus) -> str:
     energy = "energy unknown" if spend.energy_wh is None else f"{spend.energy_wh:.4g} Wh"
-    return f"${spend.usd:.2f}, {spend.gpu_hours:.3g} GPU hours, {energy}"
+    a_keep = f" (${spend.usd_per_kept:.2f} a kept edit)" if spend.usd and spend.usd_per_kept is not None else ""
+    return f"${spend.usd:.2f}{a_keep}, {spend.gpu_hours:.3g} GPU hours, {energy}"
+
+
+def earned_text(earned: Earned) -> str:
+    """What a proposer's model, or a family of ideas, has cost and brought."""
+    model = f" ({one_line(earned.model, 60)})" if earned.model else ""
+    text = f"{one_line(earned.name, 40)}{model}: {plural(earned.candidates, 'candidate')}, {earned.kept} kept"
+    if earned.usd:
+        text += f", ${earned.usd:.2f}" + (f", ${earned.usd_per_kept:.2f} a keep" if earned.usd_per_kept is not None else "")
+    if earned.prompt_tokens is not None:
+        text += f", {earned.prompt_tokens:,} tokens sent, {earned.completion_tokens:,} written"
+    return text
 
 
 def _sandbox_text(sandbox: str | None) -> str:
@@ -293,4 +317,4 @@ def _worker_text(worker: WorkerStatus) -> str:
     return f"{worker.id:<4} {worker.state.replace('_', ' '):<9} {where} {doing}".rstrip()
 
 
-__all__ = ["Status", "count_candidates", "status", "status_text"]
+__all__ = ["Status", "count_candidates", "earned_text", "status", "status_text"]

@@ -65,9 +65,9 @@ class Place:
             [REGATTA, *arguments], cwd=self.path, capture_output=True, text=True, timeout=240, check=False, **options
         )
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen([REGATTA, *arguments], cwd=self.path, text=True, start_new_session=True, **streams)
+        return subprocess.Popen([REGATTA, *arguments], cwd=self.path, text=True, start_new_session=True, **streams, **options)
 
     def status(self, run: str) -> dict[str, Any]:
         done = self.regatta("status", run, "--json")

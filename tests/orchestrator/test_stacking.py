@@ -9,6 +9,7 @@ from subject import FILES, git, init
 
 from orchestrator import events as ev
 from orchestrator.admission import Admission
+from orchestrator.composing import Composer
 from orchestrator.edits import Edit
 from orchestrator.events import Evidence, Purpose, Verdict
 from orchestrator.ledger import CandidateState, Ledger
@@ -30,7 +31,7 @@ class Place:
         self.repository, base = CampaignRepository.create(tmp_path / "repo", resolve_target("user", tmp_path))
         scoping = scope_of(self.repository.files(base), ("train.py",), None, has_command=False)
         self.admission, self.ledger = Admission(self.repository, scoping), Ledger("val_bpb")
-        self.stacking = Stacking(self.admission, self.ledger)
+        self.stacking = Stacking(Composer(self.admission), self.ledger)
         self.tell(ev.CampaignOpened("name", base, "user", "train", 0, 10), ev.HeadStarted(1, "host", 0, "none"))
         for value in (1.0, 1.002):
             self.measure(base, value, Purpose.BASELINE)

@@ -138,7 +138,7 @@ def test_a_score_that_its_answers_do_not_bear_out_is_a_violation(
 
 
 def test_a_look_ahead_too_small_for_two_processes_to_differ_by_is_a_violation(machine: Machine, subject: Repository) -> None:
-    """1e-4 nats for the next token is half of what decoys allow. Nine are drawn, so that one has two sides (all but 4 in a million)."""
+    """1e-4 nats for the next token are half of what decoys allow. Of nine one has two sides, all but 4 times in a million."""
     before = """
 def answer(model, header, payload):
     rows, row, position, token = parts(header, payload)

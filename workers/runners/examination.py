@@ -32,6 +32,7 @@ from workers.trial import Outcome, Progress, TrainPlan
 from workers.workspace import Workspace
 
 _TOKENS_AN_ASK = {"cpu": 4096, "cuda": 65536}
+_SMOKE_ROWS = 64  # of a smoke test's score: several questions, and enough of them for each of the audits
 _TWINS_NUMBER = 1 << 20  # behind those of all decoys
 # An audit asks a part of what a score does, in smaller batches: whoever needs more than this for it plays for time.
 _AUDIT_TIMES, _AUDIT_FLOOR_S = 3.0, 10.0
@@ -42,11 +43,11 @@ def run(session: Session, plan: TrainPlan, data: SubjectData, device: str, check
 
     `scoring_seconds`: from the start of the scoring process to its last answer. `audit_seconds`: what the trial waits longer
     than for this, to the verdict; where the other process starts meanwhile, what that costs the first one is in the first
-    figure. No score is recorded unless the audit finds nothing.
+    figure. No score is recorded unless the audit finds nothing. A smoke test's is of the first rows alone.
     """
     session.begin("score")
     splits = ("val", "test") if session.spec.held_out else ("val",)
-    texts = [data.rows(split) for split in splits]
+    texts = [data.rows(split)[: _SMOKE_ROWS if session.spec.smoke else None] for split in splits]
     rows, token_bytes = np.concatenate(texts), data.token_bytes()
     rng = np.random.default_rng()  # from the system's entropy: nobody can know what will be audited
     decoys = audits.draw(rows, token_bytes, audits.decoys_for(len(rows), session.spec.promotion), rng)

@@ -21,7 +21,6 @@ from orchestrator.proposers.program.assignment import Assignment
 from orchestrator.proposers.program.difference import edits_between
 from orchestrator.proposers.program.outcome import Said, heard, one_line_of
 from orchestrator.proposers.program.patience import throttled
-from orchestrator.proposers.program.redaction import Secrets
 from orchestrator.proposers.program.workplace import (
     DESCRIPTION_BYTES,
     MOST_CHANGES,
@@ -31,6 +30,7 @@ from orchestrator.proposers.program.workplace import (
     WorkplaceError,
     read_plain_file,
 )
+from orchestrator.proposers.redaction import Redaction
 from orchestrator.scope import Scope, new_name_problem, path_problem
 from orchestrator.views.plain import one_line
 from workers.git import GitError
@@ -50,7 +50,7 @@ class Program:
     command: str
     timeout_s: float
     environment: Mapping[str, str]  # the user's
-    secrets: Secrets
+    redaction: Redaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +178,7 @@ class Attempt:
             if change.unfit is not None:
                 raise WorkplaceError(f"{change.path}: is {change.unfit}; a proposal changes the text of plain files alone")
             new = None if change.deleted else place.after(change.path)
-            secret = None if new is None else self.program.secrets.named_in(new)
+            secret = None if new is None else self.program.redaction.variable_in(new)
             if secret is not None:
                 raise WorkplaceError(f"{change.path}: holds the value of ${secret}; a key must not become part of a commit")
             edits += edits_between(change.path, place.before(change.path), new)
@@ -197,7 +197,7 @@ class Attempt:
         (self.folder / name).write_text(self._clean(text), encoding="utf-8", errors="replace")
 
     def _clean(self, text: str) -> str:
-        return self.program.secrets.redacted(text)
+        return self.program.redaction.of(text)
 
 
 def kept_proposal(folder: Path) -> Proposal | None:

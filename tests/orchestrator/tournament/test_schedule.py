@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from resumable import ResumableCampaign, normal, settings, silent
 from story import BASE, Story
 
 from orchestrator import events as ev
 from orchestrator.events import Purpose, WorkerState
+from orchestrator.tournament.block_plan import Outlook
 from orchestrator.tournament.decisions import Reapply, StartTrial
 from orchestrator.tournament.schedule import next_trial
 from orchestrator.tournament.settings import Settings
 from workers.trial import Outcome
 
+NO_BLOCKS = Outlook(None, {}, math.inf, 0.0, more_to_come=True, trial_s=None, now=0.0)
+
 
 def ask(story: Story, told: Settings | None = None) -> StartTrial | Reapply | None:
-    return next_trial(story.ledger, told or settings(), lambda candidate: 0.5)
+    return next_trial(story.ledger, told or settings(), lambda candidate: 0.5, NO_BLOCKS)
 
 
 def purpose(story: Story, told: Settings | None = None) -> Purpose:
@@ -82,7 +87,7 @@ def test_the_most_promising_race_goes_first() -> None:
     story.baseline(1, 1, 1, 1)
     for name in ("c0001", "c0002", "c0003"):
         story.measure(story.candidate(name), 0.9, names=(name,))
-    found = next_trial(story.ledger, settings(), lambda candidate: 0.1 if candidate.id == "c0002" else 0.9)
+    found = next_trial(story.ledger, settings(), lambda candidate: 0.1 if candidate.id == "c0002" else 0.9, NO_BLOCKS)
     assert isinstance(found, StartTrial)
     assert found.candidates == ("c0002",)
 

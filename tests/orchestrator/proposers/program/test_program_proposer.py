@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import threading
 import time
 import uuid
@@ -14,9 +15,10 @@ from campaign_repository import with_files
 from workers_support import alive
 
 from orchestrator.edits import apply_edits
-from orchestrator.proposers.base import Proposal, ProposalError, Result
-from orchestrator.proposers.program import Assignment, Grounds, ProgramProposer
+from orchestrator.proposers.base import Brief, Delivery, Proposal, ProposalError, Result
+from orchestrator.proposers.program.assignment import Assignment
 from orchestrator.proposers.program.patience import MOST_IN_A_ROW
+from orchestrator.proposers.program.proposer import Grounds, ProgramProposer
 from orchestrator.scope import Scope
 
 TRAIN = "".join(f"p{n} = {n}\n" for n in range(30))
@@ -30,9 +32,15 @@ class Ground:
         repository, self.base = with_files(path, {"train.py": TRAIN, "extra.py": "e = 1\n", "prepare.py": "sealed = 1\n"})
         repository.close()
         self.repository = repository.path
+        self.champion = self.base
+        self.direction = "minimize"
         self.now = 0.0
         self.made: list[ProgramProposer] = []
-        self.heard: set[str] = set()
+        self.heard: set[str | None] = set()
+        self.deliveries: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
+        self.asked = 0
+        self.notes: list[str] = []
+        self.ended: list[str] = []
 
     def proposer(
         self,
@@ -44,30 +52,46 @@ class Ground:
         globs: str = "train.py extra.py",
     ) -> ProgramProposer:
         environment = {**os.environ, **(env or {})}
-        made = ProgramProposer(command, timeout_s=timeout_s, most_at_once=most, environment=environment, clock=lambda: self.now)
+        made = ProgramProposer(
+            command, name="program", timeout_s=timeout_s, most_at_once=most, environment=environment, clock=lambda: self.now
+        )
         scope = Scope(tuple(globs.split()), frozenset({"prepare.py"}))
-        made.move_in(Grounds(self.path / "program", self.repository, scope), self.heard)
+        folder = self.path / "program"
+        made.attach(Grounds(folder, self.repository, scope, lambda: self.heard, lambda: self.champion, self.assignment))
+        self.asked += made.begin(self.deliveries.put)
         self.made.append(made)
         return made
 
-    @property
-    def assignment(self) -> Assignment:
-        return Assignment(self.base, "loss", "minimize", globs=("train.py", "extra.py"), editable=("train.py", "extra.py"))
+    def assignment(self, brief: Brief) -> Assignment:
+        return Assignment(brief.champion, "loss", self.direction, globs=("train.py", "extra.py"), editable=brief.editable)
 
-    def outcomes(self, proposer: ProgramProposer) -> list[Proposal | ProposalError]:
-        """Everything that is under way, once it has ended."""
+    def request(self, proposer: ProgramProposer) -> None:
+        brief = Brief(self.champion, lambda path: None, ("train.py", "extra.py"), (), 0, wanted=5)
+        self.asked += proposer.request(brief)
+
+    def outcomes(self, proposer: ProgramProposer, status: str | None = None) -> list[Proposal | ProposalError]:
+        """Everything that is under way, once it has ended. `status`: how the gates end each proposal at once."""
         found: list[Proposal | ProposalError] = []
-        deadline, pause = time.monotonic() + 60, threading.Event()
-        while proposer.under_way() and time.monotonic() < deadline:
-            found += proposer.collect()
-            pause.wait(0.005)
-        assert proposer.under_way() == 0
-        self.heard |= {each.token for each in found if isinstance(each, Proposal) and each.token is not None}
+        while self.asked:
+            delivery = self.deliveries.get(timeout=60)
+            self.asked -= delivery.asked
+            self.notes += delivery.notes
+            found += delivery.proposals
+            for each in delivery.proposals:
+                if isinstance(each, Proposal):
+                    self.heard.add(each.token)
+                    if status is not None:
+                        proposer.learn(Result("c0001", each.token, status, None, {}))
+            proposer.taken(delivery)
+        while not self.deliveries.empty():
+            ended = self.deliveries.get().ended
+            assert ended is not None
+            self.ended.append(ended)
         return found
 
     def outcome(self, command: str, **options: object) -> Proposal | ProposalError:
         proposer = self.proposer(command, **options)  # type: ignore[arg-type]
-        proposer.begin(self.assignment)
+        self.request(proposer)
         (found,) = self.outcomes(proposer)
         return found
 
@@ -87,12 +111,19 @@ def ground(tmp_path: Path) -> Iterator[Ground]:
     ground = Ground(tmp_path)
     yield ground
     for proposer in ground.made:
-        proposer.stop()
+        proposer.close()
     assert not list(tmp_path.glob("program/*/worktree")), "a worktree is left"
 
 
 def after(proposal: Proposal) -> dict[str, str | None]:
     return apply_edits(proposal.edits, {"train.py": TRAIN, "extra.py": "e = 1\n"}.get)
+
+
+def wait_for(what: Callable[[], bool]) -> None:
+    deadline, pause = time.monotonic() + 60, threading.Event()
+    while not what():
+        assert time.monotonic() < deadline, "it did not happen"
+        pause.wait(0.005)
 
 
 COSTS = """echo '{"total_cost_usd": 0.25}'"""
@@ -139,11 +170,8 @@ def test_files_may_be_added_and_deleted_in_scope(ground: Ground) -> None:
 
 
 def test_the_sign_of_what_it_expects_is_turned_where_larger_is_better(ground: Ground) -> None:
-    proposer = ground.proposer(f"{TUNE}; echo 'HYPOTHESIS: x'; echo 'EXPECTED: +0.5'")
-    proposer.begin(Assignment(ground.base, "speed", "maximize"))
-    (found,) = ground.outcomes(proposer)
-    assert isinstance(found, Proposal)
-    assert found.expected_effect == -0.5
+    ground.direction = "maximize"
+    assert ground.proposal(f"{TUNE}; echo 'HYPOTHESIS: x'; echo 'EXPECTED: +0.5'").expected_effect == -0.5
 
 
 # -- scope
@@ -154,13 +182,12 @@ def test_changes_out_of_scope_are_left_out_and_told_to_a_person_and_to_the_next_
         f"{TUNE}; echo 1 >> prepare.py; echo junk > notes.md; echo 'HYPOTHESIS: x'; cp {{prompt}} {ground.path}/prompt"
     )
     for _ in range(2):
-        proposer.begin(ground.assignment)
+        ground.request(proposer)
         (found,) = ground.outcomes(proposer)
         assert isinstance(found, Proposal)
         assert set(after(found)) == {"train.py"}
-        (remark,) = proposer.remarks()
-        assert "prepare.py: out of scope" in remark
-        assert "notes.md: out of scope" in remark
+        assert "prepare.py: out of scope" in ground.notes[-1]
+        assert "notes.md: out of scope" in ground.notes[-1]
     assert "prepare.py: out of scope" in (ground.path / "prompt").read_text()
 
 
@@ -250,7 +277,7 @@ def test_what_it_was_told_and_what_it_printed_is_kept_without_keys(ground: Groun
         f"{TUNE}; echo my key is $SOME_TOKEN; echo HYPOTHESIS: $SOME_TOKEN >&1", env={"SOME_TOKEN": "sk-0123456789"}
     )
     folder = ground.path / "program/0001"
-    assert (folder / "output.txt").read_text() == "my key is [SOME_TOKEN]\nHYPOTHESIS: [SOME_TOKEN]\n"
+    assert (folder / "output.txt").read_text() == "my key is [redacted]\nHYPOTHESIS: [redacted]\n"
     assert "Make `loss` smaller" in (folder / "prompt.md").read_text()
 
 
@@ -261,79 +288,105 @@ def test_asking_does_not_wait_and_several_work_at_a_time(ground: Ground) -> None
     met = f'echo x > "{ground.path}/$$.here"; while [ $(ls {ground.path}/*.here | wc -l) -lt 3 ]; do sleep 0.01; done'
     proposer = ground.proposer(f'{met}; sed -i "s/p3 = 3/p3 = $$/" train.py', most=3)
     for _ in range(3):
-        assert proposer.ready(ground.base)
-        proposer.begin(ground.assignment)
-    assert not proposer.ready(ground.base)
+        assert proposer.ready()
+        ground.request(proposer)
+    assert not proposer.ready()
     found = ground.outcomes(proposer)
     assert len({each.token for each in found if isinstance(each, Proposal)}) == 3
 
 
-def fail(ground: Ground, proposer: ProgramProposer, until: Callable[[], bool]) -> int:
+def fail(ground: Ground, proposer: ProgramProposer, until: Callable[[], bool], status: str | None = None) -> int:
     runs = 0
     while not until() and runs < 20:
-        while not proposer.ready(ground.base):
+        while not proposer.ready():
             ground.now += 1.0
-        proposer.begin(ground.assignment)
-        ground.outcomes(proposer)
+        ground.request(proposer)
+        ground.outcomes(proposer, status)
         runs += 1
     return runs
 
 
 def test_failures_in_a_row_are_paused_for_and_end_it_with_the_reason(ground: Ground) -> None:
     proposer = ground.proposer("echo broken; exit 1")
-    assert fail(ground, proposer, lambda: proposer.exhausted_reason is not None) == MOST_IN_A_ROW
-    assert "6 failures in a row, lastly: exit status 1; it last printed 'broken'" in str(proposer.exhausted_reason)
+    assert fail(ground, proposer, lambda: bool(ground.ended)) == MOST_IN_A_ROW
+    assert "6 failures in a row, lastly: exit status 1; it last printed 'broken'" in ground.ended[0]
     assert ground.now >= 1 + 2 + 4 + 8 + 16
+    ground.now += 1e6
+    assert not proposer.ready()
+
+
+def test_it_ends_once_nothing_of_it_is_under_way(ground: Ground) -> None:
+    first, go = ground.path / "first", ground.path / "go"
+    proposer = ground.proposer(f"mkdir {first} || exit 1; while ! test -e {go}; do sleep 0.02; done; {TUNE}", most=2)
+    ground.request(proposer)
+    wait_for(first.exists)
+    for _ in range(MOST_IN_A_ROW):
+        ground.now += 100.0
+        ground.request(proposer)
+        proposer.taken(ground.deliveries.get(timeout=60))
+    assert not proposer.ready()
+    assert ground.deliveries.empty()
+    go.touch()
+    ground.asked = 1
+    (found,) = ground.outcomes(proposer)
+    assert isinstance(found, Proposal)
+    assert "6 failures in a row" in ground.ended[0]
 
 
 def test_one_that_is_told_to_wait_is_not_given_up(ground: Ground) -> None:
     proposer = ground.proposer("echo 'usage limit reached'; exit 1")
     assert fail(ground, proposer, lambda: ground.now > 3600) > MOST_IN_A_ROW
-    assert proposer.exhausted_reason is None
+    assert ground.ended == []
 
 
 def test_the_same_edit_again_and_again_is_a_failure_once_nothing_of_it_is_measured(ground: Ground) -> None:
     proposer = ground.proposer(TUNE)
-    proposer.ready(ground.base)
-    for nth in range(MOST_IN_A_ROW):
-        assert proposer.exhausted_reason is None
-        proposer.begin(ground.assignment)
-        (found,) = ground.outcomes(proposer)
-        proposer.learn(Result(f"c{nth}", found.token if isinstance(found, Proposal) else None, "rejected", None, {}))
-    assert "was not measured" in str(proposer.exhausted_reason)
+    assert fail(ground, proposer, lambda: bool(ground.ended), "rejected") == MOST_IN_A_ROW
+    assert "was not measured" in ground.ended[0]
+
+
+def test_a_refusal_that_is_heard_later_counts_as_well(ground: Ground) -> None:
+    proposer = ground.proposer(TUNE)
+    assert proposer.ready()
+    ground.request(proposer)
+    (found,) = ground.outcomes(proposer)
+    assert isinstance(found, Proposal)
+    assert proposer.ready()
+    proposer.learn(Result("c0001", found.token, "conflict", None, {}))
+    assert not proposer.ready()
 
 
 def test_a_champion_that_moved_is_tried_at_once(ground: Ground) -> None:
     proposer = ground.proposer("exit 1")
-    assert proposer.ready(ground.base)
-    proposer.begin(ground.assignment)
+    assert proposer.ready()
+    ground.request(proposer)
     ground.outcomes(proposer)
-    assert not proposer.ready(ground.base)
-    assert proposer.ready("another")
+    assert not proposer.ready()
+    ground.champion = "another"
+    assert proposer.ready()
 
 
-def test_stopping_ends_what_runs_and_leaves_nothing(ground: Ground) -> None:
+@pytest.mark.parametrize("how", ["close", "wind_up"])
+def test_what_runs_is_called_off_and_leaves_nothing(ground: Ground, how: str) -> None:
     marker = uuid.uuid4().hex
     proposer = ground.proposer(f"touch {ground.path}/started; sh -c 'sleep 600; : {marker}'")
-    proposer.begin(ground.assignment)
-    pause = threading.Event()
-    while not (ground.path / "started").exists():
-        pause.wait(0.005)
-    proposer.stop()
+    ground.request(proposer)
+    wait_for((ground.path / "started").exists)
+    getattr(proposer, how)()
+    assert ground.outcomes(proposer) == []
     assert alive(marker) == []
-    assert proposer.collect() == []
-    assert proposer.under_way() == 0
+    assert ground.ended == []
+    assert proposer.ready()
 
 
 def test_a_proposal_that_no_head_has_heard_of_is_not_paid_for_again(ground: Ground) -> None:
     first = ground.proposal(f"{TUNE}; echo 'HYPOTHESIS: x'; " + COSTS)
-    assert first.token is not None
     ground.heard.clear()
     after_a_crash = ground.proposer("true")
-    assert after_a_crash.collect() == [first]
-    assert after_a_crash.collect() == []
-    ground.heard.add(first.token)
-    assert ground.proposer("true").collect() == []
+    assert ground.asked == 1
+    assert ground.outcomes(after_a_crash) == [first]
+    ground.proposer("true")
+    assert ground.asked == 0, "the journal has it by now"
 
 
 def test_leftovers_of_a_killed_head_are_swept_and_numbers_go_on(ground: Ground) -> None:

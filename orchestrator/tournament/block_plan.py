@@ -1,0 +1,240 @@
+"""Which block is opened next: how large, on which base, with whom; and who is tested or raced alone instead. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from orchestrator.block_book import Block
+from orchestrator.candidate import Candidate, CandidateState
+from orchestrator.design import SIZES, columns_for, order_of, smallest_size
+from orchestrator.events import BlockOpened, Purpose, SentSolo
+from orchestrator.ledger import Ledger
+from orchestrator.tournament.beliefs import Beliefs
+from orchestrator.tournament.decisions import Compose, StartTrial
+from orchestrator.tournament.settings import Settings
+from workers.trial import Outcome
+
+LARGEST = 64  # 128 brings 3 % more at sd 3e-4 and 7 % at 2e-3, twice as late
+FIRST = 64
+SMALLEST = 8
+FEWEST = 3  # candidates that are worth a block
+PATIENCE_TRIALS = 0.2  # of a trial's time, and
+PATIENCE_S = 60.0  # at most: so long do too few candidates wait for company while a worker is free
+CROWDED = 0.65  # a block less full than this share of its size, for clashes, leaves GPU time unused
+SMOKE_FROM = 0.3  # crashes expected in a block: from here on candidates are tested before
+_CRASHES_AT_START, _RUNS_AT_START = 0.5, 25.0  # what is thought of a candidate before any has run
+_WASTED = (Outcome.INFRA, Outcome.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What the plan needs to know beyond the ledger."""
+
+    beliefs: Beliefs | None
+    p_null: Mapping[str, float]  # of those that blocks have told of, the most promising first
+    trials_left: float  # inf where no limit ends the campaign
+    reserved: float  # how many of them are for the finals at the end
+    more_to_come: bool  # proposers may yet bring candidates
+    trial_s: float | None  # what a trial takes
+    now: float
+
+
+def wanted(ledger: Ledger, settings: Settings, outlook: Outlook) -> int:
+    """How many candidates should wait for their first trial, so that the next block is full when it can be opened."""
+    if settings.lanes == "solo":
+        return len(ledger.workers) + 1
+    if outlook.trials_left < SMALLEST:
+        return 1
+    ahead = len(ledger.workers) if len(ledger.workers) > 1 else 0
+    return max(2, size_of_next(ledger, settings, outlook) + ahead - len(ledger.between_blocks))
+
+
+def size_of_next(ledger: Ledger, settings: Settings, outlook: Outlook) -> int:
+    """Rows of the next block, were there candidates enough; 0 where too few trials are left for any."""
+    size: float = settings.block or _sharpest(ledger, outlook)
+    left = outlook.trials_left - outlook.reserved
+    if left < 3 * size:  # the last blocks share what is left evenly
+        size = left / math.ceil(left / size) if left >= 1 else 0
+    return max((each for each in SIZES if each <= size), default=0)
+
+
+def _sharpest(ledger: Ledger, outlook: Outlook) -> int:
+    """The size whose contrasts are sharpest at one candidate a row: noise falls with the rows, but where edits interact each
+    further one in a block blurs all others."""
+    book = ledger.blocks
+    if book.residual_df < 2 or outlook.beliefs is None:
+        return FIRST
+    noise = outlook.beliefs.repeats_variance(outlook.beliefs.noise_sd**2)
+    excess = max(0.0, book.residual_squares - book.residual_df * noise)
+    blur = excess / (book.residual_pairs + 2 * 900.0)
+    return min((16, 32, LARGEST), key=lambda size: (noise / size + blur * size, -size))
+
+
+def next_base(ledger: Ledger) -> tuple[str, str | None]:
+    """What the next block stands on: the stack whose final is due, which the block's row 0 will be; else the champion."""
+    stack = ledger.open_stack
+    if stack is not None and (stack.decided is None or stack.decided.kept):
+        return stack.built.commit, stack.built.stack if stack.decided is None else None
+    assert ledger.champion is not None
+    return ledger.champion.commit, None
+
+
+def keeps_back(ledger: Ledger, settings: Settings, outlook: Outlook) -> bool:
+    """Whether what is left of the campaign is for the finals of what blocks have won or may yet win."""
+    may_win = bool(ledger.blocks.open or ledger.won or ledger.open_stack)
+    return settings.lanes != "solo" and may_win and outlook.trials_left <= outlook.reserved
+
+
+def next_row(ledger: Ledger) -> tuple[Block, int] | None:
+    """The next row of the oldest block that has rows left."""
+    return next(((block, block.todo[-1]) for block in ledger.blocks.open.values() if block.todo), None)
+
+
+def step(
+    ledger: Ledger, settings: Settings, outlook: Outlook, worker: str
+) -> Compose | BlockOpened | StartTrial | SentSolo | None:
+    """What brings the next block nearer, where a worker is free and no row is left to be run; None: nothing at this time."""
+    size = size_of_next(ledger, settings, outlook)
+    if settings.lanes == "solo":
+        return None
+    candidates = _eligible(ledger, outlook)
+    if _better_company_is_near(candidates, size, outlook):
+        return None
+    if len(candidates) < FEWEST or size < SMALLEST:
+        return _too_few(ledger, candidates, size, settings, outlook)
+    base, stack = next_base(ledger)
+    asked = tuple(candidate.id for candidate in candidates)
+    room = size - 1 - _spare(size, ledger, outlook)
+    composed = ledger.blocks.composed(base, asked)
+    if composed is None:
+        return Compose(base, asked, room)
+    fit = [name for name in composed if name in ledger.candidates and _is_free(ledger.candidates[name])]
+    if len(fit) < FEWEST:
+        return _too_few(ledger, [ledger.candidates[name] for name in asked], size, settings, outlook)
+    if settings.lanes == "auto" and _crowded(fit, asked, room, size, outlook):
+        alone = next(name for name in asked if name not in fit)
+        return SentSolo(alone, "it clashes with the others, and edits here bring more than the noise hides")
+    smoke = _smoke(ledger, fit, base, worker)
+    if smoke is not None:
+        return smoke
+    if any(ledger.candidates[name].running for name in fit):
+        return None  # its smoke test is under way
+    return _opened(ledger, fit, base, stack, room, size, settings)
+
+
+def _opened(
+    ledger: Ledger, fit: list[str], base: str, stack: str | None, room: int, size: int, settings: Settings
+) -> BlockOpened:
+    taken = tuple(fit[:room])
+    if settings.block is None:
+        size = min(size, smallest_size(len(taken), size - 1 - room))
+    name = f"b{len(ledger.blocks.blocks) + 1:04d}"
+    seed, in_time = f"{settings.seed}/{name}", len(ledger.workers) == 1
+    columns = columns_for(size, len(taken), seed, in_time=in_time)
+    return BlockOpened(name, base, size, taken, columns, order_of(size, seed, in_time=in_time), stack)
+
+
+def again(ledger: Ledger, settings: Settings, outlook: Outlook) -> Compose | BlockOpened | None:
+    """The same candidates in a second block at the same time, where a worker would have nothing else to do."""
+    if any(c.state is CandidateState.WAITING and not c.alone for c in ledger.pending.values()):
+        return None  # they are about to be in a block
+    if settings.lanes == "solo" or len(ledger.workers) < 2 or outlook.trials_left <= outlook.reserved + SMALLEST:
+        return None
+    base, stack = next_base(ledger)
+    size = size_of_next(ledger, settings, outlook)
+    room = size - 1 - _spare(size, ledger, outlook)
+    measured = [name for name in outlook.p_null if name in ledger.in_blocks]
+    open_ones = sorted(ledger.in_blocks.values(), key=lambda c: (c.open_blocks, c.nth))
+    asked = tuple(dict.fromkeys([c.id for c in open_ones if c.open_blocks] + measured))[: max(0, room)]
+    if len(asked) < FEWEST or size < SMALLEST:
+        return None
+    composed = ledger.blocks.composed(base, asked)
+    if composed is None:
+        return Compose(base, asked, room)
+    fit = [name for name in composed if name in ledger.in_blocks]
+    return _opened(ledger, fit, base, stack, room, size, settings) if len(fit) >= FEWEST else None
+
+
+def _eligible(ledger: Ledger, outlook: Outlook) -> list[Candidate]:
+    """Who may be in the next block: first those that stayed from former ones, the most promising first, then the new."""
+    free = ledger.between_blocks
+    stayed = [free[name] for name in outlook.p_null if name in free]
+    untold = [candidate for name, candidate in free.items() if name not in outlook.p_null]
+    waiting = [c for c in ledger.pending.values() if c.state is CandidateState.WAITING and not c.alone]
+    return [*stayed, *untold, *waiting]
+
+
+def _is_free(candidate: Candidate) -> bool:
+    return candidate.state in (CandidateState.IN_BLOCKS, CandidateState.WAITING) and not (
+        candidate.open_blocks or candidate.alone
+    )
+
+
+def _spare(size: int, ledger: Ledger, outlook: Outlook) -> int:
+    """Columns left empty: they show the noise and, on one GPU, take up its drift."""
+    if size < 32 or outlook.trials_left + len(ledger.trials) <= 200:
+        return 1
+    return 3 if len(ledger.workers) == 1 else 2
+
+
+def _too_few(ledger: Ledger, candidates: list[Candidate], size: int, settings: Settings, outlook: Outlook) -> SentSolo | None:
+    """Too few for a block: they wait a moment for company, then race alone, the most promising first."""
+    if not candidates or settings.lanes == "blocks" or outlook.trials_left <= outlook.reserved:
+        return None
+    racing = sum(c.alone for c in ledger.pending.values() if c.state in (CandidateState.WAITING, CandidateState.RACING))
+    if racing >= len(ledger.workers):
+        return None
+    return SentSolo(candidates[0].id, "too few edits are there to be measured together")
+
+
+def _better_company_is_near(candidates: list[Candidate], size: int, outlook: Outlook) -> bool:
+    """Whether a block of so few should wait a moment: ideas come in bursts."""
+    if not candidates or not outlook.more_to_come or not SMALLEST <= size or len(candidates) >= size / 2:
+        return False
+    patience_s = PATIENCE_S if outlook.trial_s is None else min(PATIENCE_S, PATIENCE_TRIALS * outlook.trial_s)
+    return outlook.now - max(candidate.proposed_at for candidate in candidates) < patience_s / 2 and (
+        outlook.now - min(candidate.proposed_at for candidate in candidates) < patience_s
+    )
+
+
+def _crowded(fit: list[str], asked: tuple[str, ...], room: int, size: int, outlook: Outlook) -> bool:
+    """Whether clashes leave the block so empty that races find more: where one trial shows a helpful edit above the noise."""
+    if len(fit) >= min(CROWDED * size, room) or len(fit) == len(asked) or outlook.beliefs is None:
+        return False
+    return outlook.beliefs.helpful_size() > 1.2 * outlook.beliefs.noise_sd
+
+
+# -- smoke tests
+
+
+def _smoke(ledger: Ledger, fit: list[str], base: str, worker: str) -> StartTrial | None:
+    """A short run of some that have never run, where crashes are to be expected in this block."""
+    untried = [c for name in fit if not (c := ledger.candidates[name]).runs]
+    crashed = ledger.states[CandidateState.CRASHED]
+    rate = (crashed + _CRASHES_AT_START) / (crashed + ledger.ran + _RUNS_AT_START)
+    under_suspicion = next((c for c in untried if c.suspects and not c.running), None)
+    if under_suspicion is not None:
+        group = tuple(name for name in under_suspicion.suspects if name in fit and not ledger.candidates[name].runs)
+    elif rate * len(untried) < SMOKE_FROM:
+        return None
+    else:
+        new = [c.id for c in untried if not c.suspects and not c.running]
+        most = 2 ** int(max(0.0, min(5.0, math.log2(0.7 / rate))))
+        group = tuple(new[:most])
+    if not group:
+        return None
+    seed = len(ledger.trials)  # its numbers count for nothing
+    return StartTrial(worker, Purpose.SMOKE, None, group, seed, base=base)
+
+
+def crashed_alone(ledger: Ledger, candidate: Candidate) -> str | None:
+    """The trial in which a candidate crashed with nobody else in it; None where there is none."""
+    for name in reversed(candidate.trials):
+        trial = ledger.trials[name]
+        if trial.ended is None or trial.ended.outcome in (*_WASTED, Outcome.OK):
+            continue
+        if trial.started.purpose is Purpose.SMOKE and trial.started.candidates == (candidate.id,):
+            return name
+    return None

@@ -1,0 +1,177 @@
+"""Blocks: many candidates measured at once, each in half of the rows, so that every trial informs every one of them. Pure.
+
+A block is opened with those that fit on each other; its rows are run as workers become free, so that blocks overlap and none
+waits for a last row. When its rows are in, least squares tells each candidate's effect with all others' held apart. Candidates
+of which enough is known are decided, the others stay for the next block and keep their evidence. What was won is stacked, and
+the stack is the base of the next block: that block's row 0 is its final.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from orchestrator.block_book import Block
+from orchestrator.candidate import Candidate
+from orchestrator.events import BlockClosed, CandidateDecided, Evidence, SentSolo, Verdict
+from orchestrator.ledger import Ledger
+from orchestrator.tournament.beliefs import Beliefs, pooled
+from orchestrator.tournament.settings import Settings
+from workers.trial import Outcome
+
+# Running mean of the local false-discovery rate, as a share of the rate asked for. Blocks need less caution than races (half):
+# their contrasts share no champion's mean.
+LOCAL_FDR_SHARE = 0.8
+LOCAL_FDR_CAP = 0.25
+GIVEN_UP_FROM = 0.60  # probability of no help, once it was measured in a block
+MOST_BLOCKS = 6  # in which one candidate is measured
+SUSPECT_AFTER = 2  # crashed rows, and not one that ran
+
+
+def close(block: Block, *, in_time: bool) -> BlockClosed:
+    """What the rows of a block whose rows are all in say, by least squares over those that gave a number.
+
+    A candidate of which they say nothing is left out: one that was in all or none of them, or cannot be told from another.
+    `in_time`: the rows were run one after the other, so a steady drift is told apart too, where columns are left for it.
+    """
+    opened = block.opened
+    rows = sorted((row, found) for row, found in block.rows.items() if found.value is not None)
+    y = np.array([found.value for _, found in rows], dtype=np.float64)
+    held = np.array([[name in found.candidates for name in opened.candidates] for _, found in rows], dtype=np.float64)
+    told = _distinguishable(held) if len(rows) else np.zeros(len(opened.candidates), dtype=bool)
+    if not told.any():
+        return BlockClosed(block.name, (), (), (), (), len(rows), float(y.mean()) if len(rows) else float("nan"), 0.0, 0)
+    columns = [np.ones((len(rows), 1)), held[:, told]]
+    if in_time and len(rows) - 1 - int(told.sum()) >= 2:
+        at = np.array([found.nth for _, found in rows], dtype=np.float64)
+        columns.append(((at - at.mean()) / at.std())[:, None])
+    design = np.hstack(columns)
+    inverse = np.linalg.inv(design.T @ design)
+    found_ = inverse @ (design.T @ y)
+    residuals = y - design @ found_
+    k = int(told.sum())
+    return BlockClosed(
+        block.name,
+        tuple(name for name, is_told in zip(opened.candidates, told, strict=True) if is_told),
+        tuple(found_[1 : k + 1].tolist()),
+        tuple(np.sqrt(np.diag(inverse)[1 : k + 1]).tolist()),
+        tuple(int(n) for n in held[:, told].sum(axis=0)),
+        len(rows),
+        float(found_[0]),
+        float(residuals @ residuals),
+        max(0, len(rows) - design.shape[1]),
+    )
+
+
+def _distinguishable(held: np.ndarray) -> np.ndarray:
+    """Which columns, with the intercept and each other, can be told apart; the later ones give way."""
+    told = np.zeros(held.shape[1], dtype=bool)
+    basis = np.ones((len(held), 1)) / np.sqrt(len(held))
+    for nth, column in enumerate(held.T):
+        rest = column - basis @ (basis.T @ column)
+        size = float(np.linalg.norm(rest))
+        if size > 0.3:
+            told[nth] = True
+            basis = np.hstack([basis, (rest / size)[:, None]])
+    return told
+
+
+def judge_blocks(ledger: Ledger, beliefs: Beliefs, p_null: Mapping[str, float], settings: Settings) -> CandidateDecided | None:
+    """The verdict on one candidate of which the blocks have told enough; None where more is to be measured.
+
+    `p_null` holds those that a closed block has told of, the most promising first.
+    """
+    needed, allowed = _bar(ledger, settings)
+    for name, null in p_null.items():
+        candidate = ledger.in_blocks.get(name)
+        if candidate is None:
+            continue
+        wins = allowed is None or (beliefs.may_keep and null <= allowed)
+        if wins and needed is not None:
+            wins = float(beliefs.e_values([name])[0]) >= needed
+        if wins:
+            evidence = _evidence(ledger, candidate, beliefs, null, needed, allowed, settings)
+            return CandidateDecided(name, Verdict.WON, f"better: {_told(evidence)}", evidence)
+        if candidate.open_blocks:
+            continue
+        if null >= GIVEN_UP_FROM:
+            evidence = _evidence(ledger, candidate, beliefs, null, needed, allowed, settings)
+            return CandidateDecided(name, Verdict.DISCARD, f"not better: {_told(evidence)}", evidence)
+        if len(candidate.heats) >= MOST_BLOCKS:
+            evidence = _evidence(ledger, candidate, beliefs, null, needed, allowed, settings)
+            return CandidateDecided(name, Verdict.INCONCLUSIVE, f"near miss: {_told(evidence)}", evidence)
+    return None
+
+
+def _bar(ledger: Ledger, settings: Settings) -> tuple[float | None, float | None]:
+    """The e-value that a keep needs at this moment, and the largest p_null that it may have."""
+    keeps, alpha = len(ledger.race_wins), settings.false_keep_rate
+    if settings.rule == "provable":  # online e-BH: valid under any dependence between candidates
+        return settings.planned_candidates / (alpha * (keeps + 1)), None
+    return None, max(0.0, min(LOCAL_FDR_CAP, LOCAL_FDR_SHARE * alpha * (keeps + 1) - ledger.wins_p_null))
+
+
+def _evidence(
+    ledger: Ledger,
+    candidate: Candidate,
+    beliefs: Beliefs,
+    null: float,
+    needed: float | None,
+    allowed: float | None,
+    settings: Settings,
+) -> Evidence:
+    effect, spread = pooled(candidate.heats)
+    with_it = sum(heat.rows_with for heat in candidate.heats)
+    without = sum(heat.rows for heat in candidate.heats) - with_it
+    reference = sum(heat.base_mean for heat in candidate.heats) / len(candidate.heats)
+    return Evidence(
+        mean=reference + effect,
+        samples=with_it,
+        reference_mean=reference,
+        reference_samples=without,
+        effect=effect,
+        stderr=spread * beliefs.noise_sd,
+        noise_sd=beliefs.noise_sd,
+        noise_df=max(1, ledger.book.noise().df),
+        e_value=float(beliefs.e_values([candidate.id])[0]),
+        e_value_needed=needed,
+        p_null=null,
+        p_null_allowed=allowed,
+        rule=settings.rule,
+        blocks=tuple(heat.block for heat in candidate.heats),
+    )
+
+
+def _told(evidence: Evidence) -> str:
+    count = len(evidence.blocks)
+    return (
+        f"{evidence.effect:+.4g} ± {evidence.stderr:.2g} over {evidence.samples} trials with it and "
+        f"{evidence.reference_samples} without, in {count} block{'' if count == 1 else 's'}; "
+        f"p(no help) {evidence.p_null:.2g}"
+    )
+
+
+def suspect_of(ledger: Ledger, block: Block) -> SentSolo | None:
+    """One whose every row in this block has crashed, in two at least, while others ran: it is to race alone.
+
+    A row that crashed is blamed on nobody; only a candidate that crashes alone is a crash.
+    """
+    crashed: dict[str, int] = {}
+    for row in block.rows.values():
+        if row.outcome not in (None, Outcome.OK):
+            for name in row.candidates:
+                crashed[name] = crashed.get(name, 0) + 1
+    if not crashed:
+        return None
+    ran = {name for row in block.rows.values() if row.outcome is Outcome.OK for name in row.candidates}
+    for name, times in crashed.items():
+        if times >= SUSPECT_AFTER and name not in ran and name not in block.struck and name in ledger.in_blocks:
+            return SentSolo(
+                name, f"each of its {times} trials in {block.name} crashed; alone it shows whether by its own fault"
+            )
+    return None
+
+
+def rows_left(ledger: Ledger) -> int:
+    return sum(len(block.todo) for block in ledger.blocks.open.values())
