@@ -128,7 +128,7 @@ def test_a_campaign_stops_at_its_dollars_to_within_one_call(place: Place) -> Non
         return Say(candidate("values.py", "SD = 0.5", f"SD = 0.5{nth + 1}", f"noise {nth}"))
 
     with ScriptedModel(script) as model:
-        place.config("night", [], proposers=[entry(model, max_tokens=500)], limits={"usd": 0.11})
+        place.config("night", [], proposers=[entry(model, max_tokens=1000)], limits={"usd": 0.11})
         done = run(place, "run", "night.yaml")
         assert done.returncode == 0, done.stderr
     status = place.status("runs/night")
@@ -301,7 +301,8 @@ def test_a_crash_that_looks_like_a_slip_is_repaired_with_its_parent_noted(place:
         return Say(candidate("values.py", "    a=1.0,", new, "halve a twice, with a slip" if nth == 0 else f"worse {nth}"))
 
     with ScriptedModel(script) as model:
-        place.config("night", [], proposers=[entry(model, in_flight=1)], limits={"candidates": 8})
+        solo = {"lanes": "solo"}  # which writes less far ahead than blocks do
+        place.config("night", [], proposers=[entry(model, in_flight=1)], limits={"candidates": 8}, tournament=solo)
         assert run(place, "run", "night.yaml").returncode == 0
     rows = place.rows("runs/night", "candidates")
     assert rows[0]["status"] == "crash"

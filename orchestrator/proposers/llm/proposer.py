@@ -74,6 +74,7 @@ class LlmProposer:
         self._jobs: dict[str, _Job] = {}  # the campaign's loop alone adds and removes
         self._texts: tuple[str, dict[str, str]] = ("", {})  # of the editable files, on the champion last asked for
         self._useless = 0  # answers in a row
+        self._dearest_usd = 0.0  # of one call so far: what no estimate falls below
         self._idea_tries: dict[str, int] = {}
         self._caller: Caller | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -141,6 +142,7 @@ class LlmProposer:
         job = self._jobs.pop(delivery.job or "", None)
         if job is not None:
             self._desk.purse.release(self._key(job))
+            self._dearest_usd = max([self._dearest_usd, *(reply.usd for reply in job.outcome.replies)])
             self._settle_idea(job)
 
     def wind_up(self) -> None:
@@ -176,7 +178,7 @@ class LlmProposer:
 
     def _start(self, job: _Job, messages: list[Message], texts: Mapping[str, str]) -> None:
         chars = sum(len(message.content) for message in messages)
-        price = 0.0 if self._script is not None else estimate(self._prices, chars, self._entry.max_tokens)
+        price = max(self._dearest_usd, estimate(self._prices, chars, self._entry.max_tokens))
         self._desk.purse.look()
         self._desk.purse.hold(self._key(job), price)
         self._jobs[job.exchange.name] = job
