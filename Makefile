@@ -42,6 +42,7 @@ lint: setup
 bench: setup
 	$(BIN)/python benchmarks/trial_gap.py
 	$(BIN)/python benchmarks/journal.py
+	$(BIN)/python benchmarks/notebook.py
 	$(BIN)/python benchmarks/kill_resume.py
 	$(BIN)/python benchmarks/sandbox.py
 	$(BIN)/python benchmarks/audits.py

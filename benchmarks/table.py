@@ -38,6 +38,15 @@ def _journal(found: Found) -> list[tuple[str, str, str]]:
     ]
 
 
+def _notebook(found: Found) -> list[tuple[str, str, str]]:
+    timed, sizes = found["digest_ms"]["6000"], found["tokens_of_a_budget_of_6000_by_candidates"]
+    return [
+        ("a digest for the notebook, 5,000 candidates", "< 50 ms", f"{timed['median']:.0f} ms, p95 {timed['p95']:.0f} ms"),
+        ("the same as a fresh process's first", "", f"{found['first_digest_ms']['median']:.0f} ms"),
+        ("tokens of it, of 6,000 allowed", "≤ 6,000", f"{sizes['5000']:,} (of 100 candidates: {sizes['100']:,})"),
+    ]
+
+
 def _kills(found: Found) -> list[tuple[str, str, str]]:
     wrong = len(found["proposals_not_decided_exactly_once"]) + len(found["trials_not_ended_exactly_once"])
     same = "the same" if found["same_champion_as_undisturbed"] else "another"
@@ -88,6 +97,7 @@ def _proposals(found: Found) -> list[tuple[str, str, str]]:
 ROWS: dict[str, Callable[[Found], list[tuple[str, str, str]]]] = {
     "trial_gap": _gap,
     "journal": _journal,
+    "notebook": _notebook,
     "kill_resume": _kills,
     "sandbox": _sandbox,
     "audits": _audits,

@@ -16,6 +16,7 @@ from orchestrator import trial_files
 from orchestrator.allowances import allowances, scores_held_out
 from orchestrator.composing import ClashError
 from orchestrator.confinement import Sandbox
+from orchestrator.novelty import Tried
 from orchestrator.opening import Parts
 from orchestrator.pool import Pool
 from orchestrator.proposing import Proposing
@@ -140,8 +141,12 @@ class Acts:
         """Let the gates speak about a candidate."""
         candidate, champion = self._ledger.candidates[name], self._ledger.champion
         assert champion is not None
-        seen = self._ledger.syntax_seen.get(champion.commit, {})
-        result = self._parts.admission.admit(candidate.proposed, champion.commit, candidate.proposed_at, seen)
+        tried = Tried(
+            self._ledger,
+            minimize=self._parts.settings.minimize,
+            on_earlier_champions=candidate.proposed.proposer in self._parts.settings.proposers,  # a person may insist
+        )
+        result = self._parts.admission.admit(candidate.proposed, champion.commit, candidate.proposed_at, tried)
         self._record(result)
         if isinstance(result, ev.Admitted):
             self._publish(result)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from orchestrator.edits import Edit, EditError, apply_edits, merge_touching
 from orchestrator.events import Admitted, Conflicted, Proposed, Rejected
 from orchestrator.gates import Refusal, check_duplicate, check_scope, check_syntax, syntax_fingerprint
+from orchestrator.novelty import change_fingerprint
 from orchestrator.payload import check_payload
 from orchestrator.pieces import merge_pieces
 from orchestrator.repository import BASE, CampaignRepository
@@ -171,7 +172,7 @@ class Admission:
         commit = self.repository.commit(base, texts, candidate_message(proposed), at)
         changes = {path: (self.repository.read(base, path), text) for path, text in texts.items()}
         lines = self.repository.diff_lines(base, commit)
-        return Admitted(proposed.candidate, commit, base, lines, syntax_fingerprint(changes))
+        return Admitted(proposed.candidate, commit, base, lines, syntax_fingerprint(changes), change_fingerprint(changes))
 
 
 def _stand_alike(edits: list[Edit], base: str, theirs: str) -> bool:

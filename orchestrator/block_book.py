@@ -106,6 +106,13 @@ class BlockBook:
         if started.row == 0 and ended.outcome is not Outcome.OK:
             block.todo.clear()  # its base does not run: nor will any other row
 
+    def void_row(self, started: ev.TrialStarted) -> None:
+        """The number of a row that was run does not count: it is run again."""
+        block = self.open[started.block or ""]
+        assert started.row is not None
+        del block.rows[started.row]
+        block.todo.append(started.row)
+
     def strike(self, candidate: str) -> None:
         """It is in no further row of the open blocks."""
         for block in self.open.values():

@@ -52,6 +52,7 @@ class Composer:
     def __init__(self, admission: Admission) -> None:
         self.admission = admission
         self._changes: dict[tuple[str, str], Change | str] = {}  # by base and candidate's commit; a text: why it does not fit
+        self._passed: dict[str, list[frozenset[str]]] = {}  # by base: who was found to fit together
         self._text = lru_cache(maxsize=64)(admission.repository.read)
 
     def fits(self, base: str, candidates: Sequence[Candidate], room: int) -> Fits:
@@ -66,16 +67,19 @@ class Composer:
                 taken.append((candidate, change))
         while taken and (at_fault := self._at_fault(base, taken)) is not None:
             taken = [each for each in taken if each[0].id != at_fault.candidate]
+        self._passed.setdefault(base, []).append(frozenset(candidate.id for candidate, _ in taken))
         return Fits(tuple(candidate.id for candidate, _ in taken), not_on_base)
 
     def texts(self, base: str, candidates: Sequence[Candidate]) -> Texts:
         """The new texts of all files that these candidates change together on `base`. Raises `ClashError`."""
         taken: list[tuple[Candidate, Change]] = []
+        known = self._has_passed(base, candidates)
         for candidate in candidates:
             change = self._change(base, candidate)
             if isinstance(change, str):
                 raise ClashError(candidate.id, change, on_base=True)
-            other = next((each.id for each, before in taken if self._clash(base, change, before)), None)
+            others = () if known else taken
+            other = next((each.id for each, before in others if self._clash(base, change, before)), None)
             if other is not None:
                 raise ClashError(candidate.id, f"it changes the same lines as {other}, or is the same change")
             taken.append((candidate, change))
@@ -92,6 +96,7 @@ class Composer:
         if key not in self._changes:
             if len(self._changes) >= _REMEMBERED:
                 self._changes.clear()
+                self._passed.clear()
             edits = candidate.proposed.edits
             try:
                 texts = self.admission.carried_texts(edits, admitted, base, whole_files_stand=False)
@@ -141,23 +146,31 @@ class Composer:
 
     def _at_fault(self, base: str, taken: Sequence[tuple[Candidate, Change]]) -> ClashError | None:
         """The first candidate with which those before it make something that a gate refuses; None where no gate does."""
-        refused = self._refused(base, [change for _, change in taken])
+        refused = self._refused(base, taken)
         if refused is None:
             return None
         passes, fails = 0, len(taken)
         while fails - passes > 1:
             middle = (passes + fails) // 2
-            found = self._refused(base, [change for _, change in taken[:middle]])
+            found = self._refused(base, taken[:middle])
             if found is None:
                 passes = middle
             else:
                 fails, refused = middle, found
         return ClashError(taken[fails - 1][0].id, f"together with others: {refused.reason}", on_base=fails == 1)
 
-    def _refused(self, base: str, changes: Sequence[Change]) -> Refusal | None:
-        texts = self._joined(base, changes)
+    def _refused(self, base: str, taken: Sequence[tuple[Candidate, Change]]) -> Refusal | None:
+        texts = self._joined(base, [change for _, change in taken])
         compiled = (check_syntax(path, text) for path, text in texts.items() if text is not None)
-        return next((refusal for refusal in compiled if refusal is not None), None) or self.admission.payload(base, texts)
+        refusal = next((each for each in compiled if each is not None), None)
+        if refusal is None and not self._has_passed(base, [candidate for candidate, _ in taken]):
+            refusal = self.admission.payload(base, texts)  # a part of what has passed adds no more than that
+        return refusal
+
+    def _has_passed(self, base: str, candidates: Sequence[Candidate]) -> bool:
+        """Whether these were all among some that get along, and together carry no more than one may."""
+        names = {candidate.id for candidate in candidates}
+        return any(names <= passed for passed in self._passed.get(base, ()))
 
 
 def _is_part(change: Change, other: Change) -> bool:

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from functools import lru_cache
 from hashlib import blake2b
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _SYLVESTER = (8, 16, 32, 64, 128)
 _PALEY = (12, 20, 24, 44, 48, 60)
@@ -22,6 +24,8 @@ SIZES: tuple[int, ...] = tuple(sorted(_SYLVESTER + _PALEY))
 @lru_cache(maxsize=len(SIZES))
 def hadamard(size: int) -> NDArray[np.int8]:
     """A Hadamard matrix `[size, size]` of ±1 whose first column is all 1. Raises `KeyError` where none is known here."""
+    import numpy as np  # late: who only reads a journal needs no matrix
+
     if size in _SYLVESTER:
         matrix = np.ones((1, 1), dtype=np.int8)
         while len(matrix) < size:
@@ -44,6 +48,8 @@ def hadamard(size: int) -> NDArray[np.int8]:
 @lru_cache(maxsize=256)
 def inclusion(size: int, columns: tuple[int, ...]) -> NDArray[np.bool_]:
     """Who is in which row: `[size, len(columns)]`. Row 0 holds nobody: it is the base itself."""
+    import numpy as np
+
     chosen = hadamard(size)[:, list(columns)]
     return np.asarray(chosen != chosen[:1])
 

@@ -162,6 +162,7 @@ class Admitted:
     base: str
     diff_lines: int  # added + removed
     fingerprint: str  # of the normalised syntax of what it changed: the duplicate gate's key
+    change: str = ""  # of the change itself, whatever else the base holds: equal for one edit on two champions
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +274,41 @@ class TrialEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class MachineSuspected:
+    """A block's rows are better explained if this worker reads wrong. The block waits until repeats of one commit, on it and
+    beside it, have shown whether it does."""
+
+    worker: str
+    block: str
+    offset: float  # by which it seems to read, in the metric's own units
+    log_ratio: float  # log of how much better the rows are explained with that offset than without
+
+
+@dataclass(frozen=True, slots=True)
+class MachineCleared:
+    worker: str
+    block: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class MachineDoubted:
+    """This worker's repeats disagree with the others': it is set aside, and what it measured for open blocks is void."""
+
+    worker: str
+    block: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrialVoided:
+    """Its number does not count after all, by the machine's fault; the row is run again."""
+
+    trial: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class CandidateDecided:
     candidate: str
     verdict: Verdict
@@ -340,6 +376,10 @@ Event = (
     | TrialStarted
     | TrialRestarted
     | TrialEnded
+    | TrialVoided
+    | MachineSuspected
+    | MachineCleared
+    | MachineDoubted
     | CandidateDecided
     | StackBuilt
     | StackDecided

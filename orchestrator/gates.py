@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from orchestrator.edits import Edit
+from orchestrator.novelty import change_fingerprint
 from orchestrator.scope import Scope, new_name_problem, path_problem
 from orchestrator.shadowing import clash, shadow_problem
 from orchestrator.syntax import Changes, is_no_op, syntax_fingerprint, syntax_problem
@@ -64,9 +65,15 @@ def check_syntax(path: str, text: str) -> Refusal | None:
     return None if problem is None else Refusal("syntax", problem)
 
 
-def check_duplicate(changes: Changes, seen: Mapping[str, str]) -> Refusal | None:
-    """Refuse what changes nothing, and what `seen` (fingerprint to candidate, on the same base) already holds."""
+def check_duplicate(changes: Changes, tried: Mapping[str, str]) -> Refusal | None:
+    """Refuse what changes nothing, and what was `tried`: fingerprint to what a reader is told of it. A fingerprint is that of
+    a program on the same base (`syntax_fingerprint`) or of a change on another one (`change_fingerprint`)."""
+    if all(old == new for old, new in changes.values()):
+        return Refusal("duplicate", "changes nothing: every file stays as it is on the champion")
     if is_no_op(changes):
-        return Refusal("duplicate", "changes nothing but comments or formatting")
-    earlier = seen.get(syntax_fingerprint(changes))
-    return None if earlier is None else Refusal("duplicate", f"comes to the same program as {earlier}")
+        return Refusal("duplicate", "changes nothing but comments, docstrings or formatting: the program stays the same")
+    same = tried.get(syntax_fingerprint(changes))
+    if same is not None:
+        return Refusal("duplicate", f"comes to the same program as {same}")
+    same = tried.get(change_fingerprint(changes))
+    return None if same is None else Refusal("duplicate", f"makes the same change as {same}")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.campaign import Campaign, End
 from orchestrator.events import EndState, Event, Note
 from orchestrator.metrics import Metrics
+from orchestrator.notebook.keeping import NotebookFile, knob_names
 from orchestrator.opening import Parts, open_parts
 from orchestrator.pool import Pool, reap
 from orchestrator.run_directory import RunDirectory, RunDirectoryError
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from workers.trial import Progress
 
 Say = Callable[[str], None]
+OnTick = Callable[[float, "Mapping[str, Progress]"], None]
 STOP_PATIENCE_S = 60.0
 
 
@@ -60,8 +62,8 @@ def _work(parts: Parts, say: Say) -> End:
     run.note_ray(pool.temp_dir)
     campaign = Campaign(parts, pool, [lambda event, at: metrics.observe(event, parts.ledger, at)])
     try:
-        with _watching(parts, campaign, say) as on_tick, _signals(campaign):
-            return campaign.run(metrics_port, on_tick, [] if taken is None else [taken])
+        with _watching(parts, campaign, say) as on_tick, _signals(campaign), _taking_notes(parts, on_tick) as ticked:
+            return campaign.run(metrics_port, ticked, [] if taken is None else [taken])
     finally:
         pool.close()
         metrics.close()
@@ -78,7 +80,7 @@ def _serve(metrics: Metrics, port: int) -> tuple[int, Note | None]:
 
 
 @contextlib.contextmanager
-def _watching(parts: Parts, campaign: Campaign, say: Say) -> Iterator[Callable[[float, Mapping[str, Progress]], None]]:
+def _watching(parts: Parts, campaign: Campaign, say: Say) -> Iterator[OnTick]:
     """Show the work: a live view on a terminal, else one plain line for each thing worth knowing."""
     if sys.stdout.isatty():
         from orchestrator.views.live import LiveView
@@ -96,6 +98,27 @@ def _watching(parts: Parts, campaign: Campaign, say: Say) -> Iterator[Callable[[
 
     campaign.watch(tell)
     yield lambda _now, _progress: None
+
+
+@contextlib.contextmanager
+def _taking_notes(parts: Parts, on_tick: OnTick) -> Iterator[OnTick]:
+    """Keep RUN/notebook.md as the campaign goes, and as it ended."""
+    scope = parts.admission.scoping.scope
+    notes = NotebookFile(
+        parts.run,
+        parts.ledger,
+        minimize=parts.settings.minimize,
+        knobs=lambda commit: knob_names(parts.repository, commit, scope.matches),
+    )
+
+    def tick(now: float, progress: Mapping[str, Progress]) -> None:
+        on_tick(now, progress)
+        notes.update(time.monotonic())
+
+    try:
+        yield tick
+    finally:
+        notes.write()
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ with the candidate's history.
 from __future__ import annotations
 
 from bisect import insort
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orchestrator import events as ev
 from orchestrator.block_book import BlockBook
@@ -30,6 +30,7 @@ class Trial:
     started: ev.TrialStarted
     started_at: float  # of the attempt that counts
     worker: str
+    nth: int = 0  # in the order in which they were started
     attempt: int = 1
     adrift: bool = False  # its head died; to be handed out again
     ended: ev.TrialEnded | None = None
@@ -43,6 +44,12 @@ class Trial:
 class Stack:
     built: ev.StackBuilt
     decided: ev.StackDecided | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Suspicion:
+    event: ev.MachineSuspected
+    since: int  # trials started before it
 
 
 @dataclass(slots=True)
@@ -95,6 +102,9 @@ class Ledger:
         self._usable: list[str] | None = None
         self._free: list[str] | None = None
         self._rank: dict[str, int] = {}  # of those that are usable
+        self.suspicion: Suspicion | None = None
+        self.cleared: set[tuple[str, str]] = set()  # workers that were suspected for the rows of a block, and are sound
+        self.doubted: set[str] = set()  # workers that are set aside because their numbers disagree with the others'
         self.exhausted: set[str] = set()  # proposers that have nothing more to give
         self.proposals_by: dict[str, int] = {}
         self.syntax_seen: dict[str, dict[str, str]] = {}  # base commit -> fingerprint of the change -> candidate
@@ -169,6 +179,19 @@ class Ledger:
                 self._apply_to_blocks(event)
             case ev.TrialStarted() | ev.TrialRestarted() | ev.TrialEnded():
                 self._apply_to_trial(event, at)
+            case ev.MachineSuspected():
+                self.suspicion = Suspicion(event, since=len(self.trials))
+            case ev.MachineCleared():
+                self.cleared.add((event.worker, event.block))
+                self.suspicion = None
+            case ev.MachineDoubted():
+                self.suspicion = None
+                self.doubted.add(event.worker)
+                seen = self.workers[event.worker]
+                self.workers[event.worker] = replace(seen, state=ev.WorkerState.SET_ASIDE, detail=event.reason)
+                self._usable = self._free = None
+            case ev.TrialVoided():
+                self._void(event)
             case ev.StackBuilt() | ev.StackDecided() | ev.ChampionMoved():
                 self._apply_to_stack(event, at)
             case ev.Note():
@@ -182,6 +205,8 @@ class Ledger:
         self._head_since = at
         self.workers.clear()
         self.exhausted.clear()
+        self.doubted.clear()
+        self.suspicion = None
         self.infra_in_a_row = 0
         self.infra_by_worker.clear()
         for trial in self.open_trials.values():
@@ -289,7 +314,7 @@ class Ledger:
             if event.trial in self.trials:
                 raise IllegalTransitionError(f"{event.trial} was started twice")
             self._occupy(event.worker)
-            trial = Trial(event, at, event.worker)
+            trial = Trial(event, at, event.worker, nth=len(self.trials))
             self.trials[trial.id] = self.open_trials[trial.id] = trial
             self.trials_of.setdefault(event.commit, []).append(trial)
             self.running_of[event.commit] = self.running_of.get(event.commit, 0) + 1
@@ -348,6 +373,19 @@ class Ledger:
             self._free = None
         else:
             insort(self._free, trial.worker, key=self._rank.__getitem__)
+
+    def _void(self, event: ev.TrialVoided) -> None:
+        trial = self.trials[event.trial]
+        ended = trial.ended
+        if ended is None or ended.outcome is not Outcome.OK or trial.started.block not in self.blocks.open:
+            raise IllegalTransitionError(f"{event.trial} is no row of an open block that has given a number")
+        value = ended.metric(self.objective)
+        assert value is not None
+        self.book.withdraw(trial.started.commit, value)
+        trial.ended = replace(ended, outcome=Outcome.INFRA, reason=event.reason)
+        self.outcomes[Outcome.OK] -= 1
+        self.outcomes[Outcome.INFRA] += 1
+        self.blocks.void_row(trial.started)
 
     def _occupy(self, worker: str) -> None:
         if self._free is not None and worker in self._free:

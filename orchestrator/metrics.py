@@ -21,9 +21,6 @@ from orchestrator.tournament.settings import Prices
 from workers.trial import Outcome
 
 DURATIONS_S = (1, 2, 5, 10, 30, 60, 120, 180, 240, 300, 330, 360, 420, 600, 900, 1800, 3600)
-_MOVES_CANDIDATES = (
-    ev.Proposed, ev.Admitted, ev.Rejected, ev.Conflicted, ev.TrialStarted, ev.CandidateDecided, ev.ChampionMoved,
-)  # fmt: skip
 GAPS_S = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300)
 
 
@@ -74,6 +71,7 @@ class Metrics:
         )
         self._proposals = self._counter("proposals", "Proposals that have arrived", "proposer")
         self._candidates = self._gauge("candidates", "Candidates by state", "status")
+        self._blocks = self._gauge("blocks", "Blocks of candidates that are measured together", "state")
         self._workers = self._gauge("workers", "Workers by state", "state")
         self._usd = self._gauge("spend_usd", "What the campaign has cost, at its own prices")
         self._gpu_seconds = self._counter("gpu_seconds", "GPU time of ended trials")
@@ -139,6 +137,8 @@ class Metrics:
     def _set_candidates(self, ledger: Ledger) -> None:
         for state, count in ledger.states.items():
             self._candidates.labels(state.value).set(count)
+        self._blocks.labels("open").set(len(ledger.blocks.open))
+        self._blocks.labels("closed").set(len(ledger.blocks.closed))
 
     def _set_champion(self, ledger: Ledger) -> None:
         objective, noise = ledger.objective, ledger.book.noise().sd

@@ -67,6 +67,20 @@ class SampleBook:
             self._df += 1
             self._repeats += 2 if samples.n == 2 else 1
 
+    def withdraw(self, commit: str, value: float) -> None:
+        """Take back a value that should not have been added."""
+        samples = self._by_commit[commit]
+        left = list(samples.values)
+        left.remove(value)
+        if commit not in self._disowned and samples.n > 1:
+            self._squares -= samples.squares
+            self._df -= samples.n - 1
+            self._repeats -= samples.n
+        self.count -= samples.n
+        samples.values, samples.mean, samples.squares = [], math.nan, 0.0  # the same object: other commits may share it
+        for each in left:
+            self.add(commit, each)
+
     def disown(self, commit: str) -> None:
         """The values of `commit` say nothing about the noise, those that may still come included. They stay to be seen."""
         if commit not in self._disowned:

@@ -93,8 +93,9 @@ def _short(value: float | None) -> str:
 def _told(race: Evidence | None, final: Evidence | None) -> str:
     parts = []
     if race is not None:
+        where = f"blocks {' '.join(race.blocks)}" if race.blocks else "race"
         parts.append(
-            f"race {race.effect:+.4g} ± {race.stderr:.2g} (n={race.samples} vs {race.reference_samples}), "
+            f"{where} {race.effect:+.4g} ± {race.stderr:.2g} (n={race.samples} vs {race.reference_samples}), "
             f"e-value {race.e_value:.3g}, p(no help) {race.p_null:.2g}, rule {race.rule}"
         )
     if final is not None:

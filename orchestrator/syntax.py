@@ -1,7 +1,8 @@
 """Source text as Python sees it: whether it compiles, and a normal form in which comments and formatting vanish.
 
-Pure: nothing is imported, run or read. In the normal form of a `.py` file comments, formatting and docstrings are dropped and
-names stay; of any other file, and of Python that cannot be parsed or is nested absurdly deep, only trailing whitespace is.
+Pure: nothing is imported, run or read. In the normal form of a `.py` file comments, formatting and docstrings are dropped,
+numbers are their values (`1e-3` is `0.001`, and `1.0` is not `1`), and names stay; of any other file, and of Python that cannot
+be parsed or is nested absurdly deep, only trailing whitespace is dropped.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import ast
 import hashlib
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 
 Changes = Mapping[str, tuple[str | None, str | None]]
 """Path to (text before, text after); None where there is no such file."""
@@ -37,6 +39,7 @@ def syntax_problem(path: str, text: str) -> str | None:
     return None
 
 
+@lru_cache(maxsize=32)  # every gate asks for the same few texts
 def normalise(path: str, text: str | None) -> str | None:
     """The normal form of a file's text; None stays None. Equal forms do the same."""
     if text is None:
@@ -51,6 +54,39 @@ def normalise(path: str, text: str | None) -> str | None:
     return "text " + "\n".join(line.rstrip() for line in text.split("\n")).rstrip("\n")
 
 
+Statement = tuple[str, str, tuple[str, ...]]
+"""What stands around it (names and kinds), its form with every constant left open, and the constants in their order."""
+
+
+@lru_cache(maxsize=32)
+def statements(path: str, text: str) -> tuple[Statement, ...]:
+    """The statements of a file in their order, each without the statements inside of it. Of what is not Python, each line."""
+    if path.endswith(".py"):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return tuple(_statements(_without_docstrings(ast.parse(text)).body, ""))
+        except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
+            pass
+    return tuple(("", line.rstrip(), ()) for line in text.rstrip().split("\n"))
+
+
+_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
+
+
+def _statements(block: Sequence[ast.AST], scope: str) -> Iterator[Statement]:
+    for node in block:
+        constants: list[str] = []
+        form = _dump(node, without=_BLOCKS, constants=constants)
+        yield scope, form, tuple(constants)
+        inside = f"{scope}/{getattr(node, 'name', None) or type(node).__name__}"
+        for name in _BLOCKS:
+            inner = getattr(node, name, None)
+            if inner:
+                yield inside, name, ()
+                yield from _statements(inner, inside)
+
+
 def _without_docstrings(tree: ast.Module) -> ast.Module:
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and (
@@ -63,16 +99,22 @@ def _without_docstrings(tree: ast.Module) -> ast.Module:
     return tree
 
 
-def _dump(node: object) -> str:
-    """As `ast.dump`, without what is empty, so that it says the same under every Python that reads the same program."""
+def _dump(node: object, without: tuple[str, ...] = (), constants: list[str] | None = None) -> str:
+    """As `ast.dump`, without what is empty, so that it says the same under every Python that reads the same program.
+
+    `without`: fields of the outermost node that are left out; `constants`: where constants go, instead of into the text.
+    """
     if isinstance(node, list):
-        return f"[{','.join(map(_dump, node))}]"
+        return f"[{','.join(_dump(each, constants=constants) for each in node)}]"
     if not isinstance(node, ast.AST):
         return repr(node)
+    if constants is not None and isinstance(node, ast.Constant):
+        constants.append(repr(node.value))
+        return "Constant"
     fields = [
-        f"{name}={_dump(value)}"
+        f"{name}={_dump(value, constants=constants)}"
         for name, value in ast.iter_fields(node)
-        if not (value is None or value == [] or name in ("kind", "ctx"))
+        if not (value is None or value == [] or name in ("kind", "ctx") or name in without)
     ]
     return f"{type(node).__name__}({','.join(fields)})"
 

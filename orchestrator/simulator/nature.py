@@ -26,6 +26,7 @@ class Nature:
         self._edit_rng, self._noise_rng = np.random.default_rng(edits), np.random.default_rng(noise)
         self._key = pairs.generate_state(1, np.uint64)
         self._effects: list[float] = []
+        self._rows: dict[int, NDArray[np.float64]] = {}
         self._crashes_after: list[float] = []
         self._noise: list[float] = []
         offsets = np.random.default_rng(gpus).normal(0.0, landscape.gpus.offset_sd, landscape.gpus.count)
@@ -57,15 +58,24 @@ class Nature:
 
     def interaction(self, edit: int, others: Sequence[int]) -> float:
         """What `edit` does beyond its own effect in a tree that has `others`."""
-        told = self.landscape.interactions
         if not (self.interacts and others):
             return 0.0
-        interacts = self._uniform(edit, others, _INTERACTS) < told.share
-        # Box and Muller's transform: a normal from two uniforms, the first of them above 0
-        radius = np.sqrt(-2.0 * np.log1p(-self._uniform(edit, others, _RADIUS)))
-        normal = radius * np.cos(2.0 * np.pi * self._uniform(edit, others, _ANGLE))
-        sizes = np.sqrt(np.abs([self.effect(edit) * self.effect(other) for other in others]))
-        return float((interacts * normal * sizes).sum()) * told.strength
+        return float(self._row(edit, max(others))[np.asarray(others)].sum())
+
+    def _row(self, edit: int, up_to: int) -> NDArray[np.float64]:
+        """What `edit` does beyond its own effect beside each other edit; worked out once, and again when there are more."""
+        row = self._rows.get(edit)
+        if row is None or len(row) <= up_to:
+            told = self.landscape.interactions
+            others = np.arange((up_to // _CHUNK + 1) * _CHUNK)
+            interacts = self._uniform(edit, others, _INTERACTS) < told.share
+            # Box and Muller's transform: a normal from two uniforms, the first of them above 0
+            radius = np.sqrt(-2.0 * np.log1p(-self._uniform(edit, others, _RADIUS)))
+            normal = radius * np.cos(2.0 * np.pi * self._uniform(edit, others, _ANGLE))
+            self._draw_edits(len(others))
+            sizes = np.sqrt(np.abs(self.effect(edit) * np.asarray(self._effects[: len(others)])))
+            row = self._rows[edit] = interacts * normal * sizes * told.strength
+        return row
 
     def _draw_edits(self, up_to: int) -> None:
         while len(self._effects) <= up_to:
@@ -82,7 +92,7 @@ class Nature:
             crashes = rng.random(_CHUNK) < self.landscape.rates.crash
             self._crashes_after += np.where(crashes, rng.random(_CHUNK), np.nan).tolist()
 
-    def _uniform(self, edit: int, others: Sequence[int], purpose: NDArray[np.uint64]) -> NDArray[np.float64]:
+    def _uniform(self, edit: int, others: Sequence[int] | NDArray[np.int_], purpose: NDArray[np.uint64]) -> NDArray[np.float64]:
         """A number in [0, 1) for each pair, the same whichever of the two is named first."""
         second = np.asarray(others, dtype=np.uint64)
         first = np.full_like(second, edit)

@@ -156,6 +156,12 @@ class Beliefs:
         """Posterior mean of its effect, negative is better, in the metric's own units."""
         return float(self._posterior([candidate])[0] @ GRID) * self.unit
 
+    def log_mixture(self, effects: Array, spread: float) -> Array:
+        """Log density of observed effects (in the metric's own units) of candidates that nothing is known of, up to a constant."""
+        variance = (spread * self.noise_sd / self.unit) ** 2 + _CELLS
+        distance = self._sign * effects[:, None] / self.unit - GRID
+        return np.asarray(np.log((np.exp(-0.5 * distance**2 / variance) / np.sqrt(variance)) @ self.prior + 1e-12))
+
     def helpful_size(self) -> float:
         """What a helpful edit brings on average, in the metric's own units, > 0."""
         helpful = self.prior[HELPS]

@@ -11,10 +11,14 @@ from orchestrator.events import (
     BlockOpened,
     CandidateDecided,
     LimitReached,
+    MachineCleared,
+    MachineDoubted,
+    MachineSuspected,
     Purpose,
     SentSolo,
     StackDecided,
     StopReason,
+    TrialVoided,
 )
 
 
@@ -93,6 +97,17 @@ class GiveUp:
     trial: str | None = None
 
 
-Journalled = CandidateDecided | StackDecided | LimitReached | SentSolo | BlockOpened | BlockClosed
+Journalled = (
+    CandidateDecided
+    | StackDecided
+    | LimitReached
+    | SentSolo
+    | BlockOpened
+    | BlockClosed
+    | MachineSuspected
+    | MachineCleared
+    | MachineDoubted
+    | TrialVoided
+)
 Act = StartTrial | RestartTrial | Reapply | Compose | BuildStack | MoveChampion | Propose | Journalled
 Decision = Act | Finish | GiveUp

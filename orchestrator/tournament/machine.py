@@ -7,9 +7,9 @@ out each decision before it asks for the next, so a decision is never taken twic
 from __future__ import annotations
 
 from orchestrator.candidate import CandidateState
-from orchestrator.events import BlockClosed, CandidateDecided, LimitReached, SentSolo, Verdict
+from orchestrator.events import CandidateDecided, LimitReached, SentSolo, Verdict
 from orchestrator.ledger import RESTS_AFTER, Candidate, Ledger
-from orchestrator.tournament import block_plan, blocks, limits
+from orchestrator.tournament import block_plan, blocks, limits, machines
 from orchestrator.tournament.beliefs import Beliefs
 from orchestrator.tournament.block_plan import Outlook
 from orchestrator.tournament.decisions import BuildStack, Decision, Finish, GiveUp, MoveChampion, Propose, RestartTrial
@@ -98,12 +98,26 @@ class Tournament:
         self._judged = state
         return None
 
-    def _block(self) -> BlockClosed | SentSolo | CandidateDecided | None:
+    def _block(self) -> Decision | None:
         ledger = self.ledger
+        beliefs = self._learnt()
+        if beliefs is not None and (doubt := self._machines(beliefs)) is not None:
+            return doubt
         for block in ledger.blocks.open.values():
-            if block.is_over:
-                return blocks.close(block, in_time=len(ledger.workers) == 1)
+            if block.is_over and not self._is_held(block.name):
+                suspect = machines.suspected(ledger, block, beliefs) if beliefs is not None and beliefs.closed else None
+                return suspect or blocks.close(block, in_time=len(ledger.workers) == 1)
         return self._at_fault() or self._judge_blocks()
+
+    def _machines(self, beliefs: Beliefs) -> Decision | None:
+        """What becomes of a worker that is suspected of reading wrong, and of what it has measured."""
+        void = machines.void_of(self.ledger)
+        if void is not None or self.ledger.suspicion is None:
+            return void
+        return machines.settled(self.ledger, beliefs, give_up=self._no_more_trials())
+
+    def _is_held(self, block: str) -> bool:
+        return self.ledger.suspicion is not None and self.ledger.suspicion.event.block == block
 
     def _at_fault(self) -> SentSolo | CandidateDecided | None:
         """What becomes of who may have crashed a smoke test or a block's rows; looked at after each further crash."""

@@ -17,7 +17,7 @@ from itertools import count
 
 from orchestrator.events import BlockOpened, Purpose, SentSolo
 from orchestrator.ledger import Candidate, CandidateState, Ledger
-from orchestrator.tournament import block_plan
+from orchestrator.tournament import block_plan, machines
 from orchestrator.tournament.block_plan import Outlook
 from orchestrator.tournament.decisions import Compose, Reapply, StartTrial
 from orchestrator.tournament.finals import final_cap, measured_in_blocks
@@ -40,7 +40,10 @@ def next_trial(ledger: Ledger, settings: Settings, promise: Promise, outlook: Ou
     free = ledger.free_workers()
     if not free or ledger.champion is None:
         return None
-    choice = (
+    checked = machines.wanted_repeat(ledger, free)
+    if checked is not None:
+        return StartTrial(checked[0], Purpose.REPEAT, checked[1], (), _seed(ledger, settings, Purpose.REPEAT, checked[1], ""))
+    choice: _Choice | Step | None = (
         _baseline(ledger, settings)
         or _final(ledger, settings, due=not _row_0_is_its_final(ledger))
         or _confirmation(ledger, settings)

@@ -4,8 +4,8 @@ Candidates and trials, oldest first, as JSON lines or as TSV. Unknown is `null`,
 those that it was decided by (`mean`, its standard error, `delta` against the champion it was measured against); of one still
 open, those so far. `memory_gb` is the largest `peak_vram_mb` of its trials / 1024, empty where no trial had a GPU's memory to
 measure. In the candidates' TSV a pending candidate has the status `discard`, as everything that is not kept; the column
-`verdict` tells them apart. A trial that runs has no outcome yet. A text in the TSV that a spreadsheet would take for a formula
-has an apostrophe in front, as spreadsheets write it.
+`verdict` tells them apart. A trial that runs has no outcome yet; the numbers of one whose purpose is `smoke` count for nothing.
+A text in the TSV that a spreadsheet would take for a formula has an apostrophe in front, as spreadsheets write it.
 """
 
 from __future__ import annotations
@@ -98,6 +98,9 @@ def trial_rows(ledger: Ledger) -> Iterator[dict[str, Any]]:
             "energy_j": ended.energy_j if ended is not None else None,
             "started_at": utc(ended.started_at if ended is not None else trial.started_at),
             "fingerprint": ended.fingerprint if ended is not None else None,
+            "purpose": started.purpose.value,
+            "block": started.block,
+            "row": started.row,
         }
 
 
@@ -152,7 +155,7 @@ def _tsv_status(candidate: Candidate) -> str:
 def _trials_tsv(ledger: Ledger) -> Iterator[str]:
     names = (
         *("id", "commit", "candidates", "outcome", "seed", "worker", "device"),
-        *("metrics", "wall_s", "energy_j", "started_at", "fingerprint"),
+        *("metrics", "wall_s", "energy_j", "started_at", "fingerprint", "purpose", "block", "row"),
     )
     yield _tsv(names)
     for row in trial_rows(ledger):

@@ -49,6 +49,8 @@ def notable(event: ev.Event, at: float, ledger: Ledger) -> Happening | None:
     match event:
         case ev.CandidateDecided() | ev.ChampionMoved() | ev.Rejected() | ev.Conflicted() | ev.LimitReached():
             shown = True
+        case ev.BlockClosed() | ev.MachineDoubted():
+            shown = True
         case ev.WorkerChanged():
             shown = event.state in (ev.WorkerState.LOST, ev.WorkerState.SET_ASIDE)
         case ev.StackDecided():

@@ -81,6 +81,8 @@ def words_for(event: ev.Event, ledger: Ledger) -> tuple[str, str] | None:
             return "block", _about_a_block(event, ledger)
         case ev.TrialStarted() | ev.TrialRestarted() | ev.TrialEnded():
             return "trial", _about_a_trial(event, ledger)
+        case ev.MachineSuspected() | ev.MachineCleared() | ev.MachineDoubted() | ev.TrialVoided():
+            return "worker", _about_a_machine(event)
         case ev.StackBuilt():
             return "final", f"{event.stack}: {', '.join(event.candidates)} on the champion {event.base[:10]}, to be measured"
         case ev.StackDecided():
@@ -148,6 +150,19 @@ def _about_a_block(event: ev.BlockOpened | ev.BlockClosed, ledger: Ledger) -> st
     shown = ", ".join(f"{name} {change(effect, spread * noise)}" for name, effect, spread in found[:CLEAREST])
     told = f"the clearest of {plural(len(found), 'effect')}" if len(found) > CLEAREST else "effects"
     return f"{event.block} closed, {plural(event.rows, 'trial')} ended well; {told}: {shown}"
+
+
+def _about_a_machine(event: ev.MachineSuspected | ev.MachineCleared | ev.MachineDoubted | ev.TrialVoided) -> str:
+    match event:
+        case ev.MachineSuspected():
+            off = f"{change(event.offset)} beside the others in {event.block}"
+            return f"{event.worker} seems to read {off}: repeats of one commit, on it and elsewhere, will show"
+        case ev.MachineCleared():
+            return f"{event.worker} reads as the others do: {one_line(event.reason)}"
+        case ev.MachineDoubted():
+            return f"{event.worker} set aside: {one_line(event.reason)}; what it measured for open blocks is measured again"
+        case ev.TrialVoided():
+            return f"{event.trial} does not count after all: {one_line(event.reason)}"
 
 
 def _about_a_trial(event: ev.TrialStarted | ev.TrialRestarted | ev.TrialEnded, ledger: Ledger) -> str:

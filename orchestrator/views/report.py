@@ -15,7 +15,8 @@ from typing import Any
 
 from orchestrator.config import dump_config
 from orchestrator.earnings import by_family
-from orchestrator.ledger import Candidate, CandidateState, Ledger
+from orchestrator.events import Purpose
+from orchestrator.ledger import Candidate, CandidateState, Ledger, Trial
 from orchestrator.views.diffs import diff_of
 from orchestrator.views.export import status_of
 from orchestrator.views.loading import Record
@@ -228,9 +229,18 @@ def _failures(ledger: Ledger) -> list[Failure]:
     for trial in reversed(ledger.trials.values()):
         ended = trial.ended
         if ended is not None and ended.outcome is not Outcome.OK:
-            names = ", ".join(trial.started.candidates) or "the champion"
+            names = _whose(trial)
             found.append(Failure(trial.id, ended.outcome.value, names, ended.worker, one_line(ended.reason or "", 300)))
     return found
+
+
+def _whose(trial: Trial) -> str:
+    started = trial.started
+    together = len(started.candidates) > 1 and started.purpose is not Purpose.FINAL
+    where = "" if started.block is None else f" in {started.block} row {started.row}"
+    if together:
+        return f"{len(started.candidates)} edits together{where}, blamed on none of them"
+    return (", ".join(started.candidates) or "the champion") + where
 
 
 def _rules(ledger: Ledger) -> list[tuple[Rule, int]]:

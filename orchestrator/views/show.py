@@ -7,10 +7,12 @@ from __future__ import annotations
 import difflib
 
 from orchestrator.earnings import by_family, by_model
+from orchestrator.events import Purpose
 from orchestrator.ledger import Candidate, CandidateState, Ledger, Trial
 from orchestrator.proposers.llm.record import tokens_used
 from orchestrator.quoting import quoted
 from orchestrator.trial_files import end_of_log
+from orchestrator.views.company import blocks_of, explanation, sent_solo, told
 from orchestrator.views.diffs import diff_of
 from orchestrator.views.loading import Record
 from orchestrator.views.plain import one_line
@@ -23,6 +25,7 @@ from workers.trial import Outcome
 
 DIFF_CHARACTERS = 40_000
 LOG_CHARACTERS = 2_000
+TRIALS_SHOWN = 40  # the latest; one that is in several blocks has many
 FAMILIES_SHOWN = 12
 
 _NAMES = ("kept", "discarded", "inconclusive", "rejected", "crashed", "violations", "conflicts", "pending")
@@ -117,7 +120,11 @@ def about(record: Record, candidate: Candidate) -> str:
     if candidate.trials:
         who = provenance(ledger, record.config).value
         text += ["", f"  trials ({ledger.objective} {who}):"]
-        text += [_trial_line(ledger, ledger.trials[name]) for name in candidate.trials]
+        shown = candidate.trials[-TRIALS_SHOWN:]
+        if len(candidate.trials) > len(shown):
+            earlier = f"{len(candidate.trials) - len(shown)} earlier ones: regatta export {record.run.path} --rows trials"
+            text.append(f"    {earlier} --format tsv")
+        text += [_trial_line(ledger, ledger.trials[name]) for name in shown]
     if failed is not None:
         text += ["", quoted(end_of_log(record.run, failed.id), LOG_CHARACTERS, f"the end of what {failed.id} printed")]
     return "\n".join([*text, "", _capped(record, candidate) or "(it changes nothing)"])
@@ -146,19 +153,32 @@ def _rows(record: Record, candidate: Candidate, failed: Trial | None) -> list[tu
     if proposed.family is not None:
         rows.append(("family", one_line(proposed.family, 60)))
     if candidate.admitted is not None:
-        lines = plural(candidate.admitted.diff_lines, "line")
-        rows.append(("commit", f"{candidate.admitted.commit[:10]}, {lines} on {commit_name(ledger, candidate.admitted.base)}"))
+        changed = plural(candidate.admitted.diff_lines, "line")
+        rows.append(
+            ("commit", f"{candidate.admitted.commit[:10]}, {changed} on {commit_name(ledger, candidate.admitted.base)}")
+        )
         if broke_a_rule:
             rows.append(("branch", f"candidate/{candidate.id} in {record.run.repo}: it stays, to be looked at"))
     if candidate.evidence is not None and not broke_a_rule:
-        told = evidence_lines(candidate.evidence, candidate.state, minimize=record.minimize)
-        rows += [("evidence" if i == 0 else "", line) for i, line in enumerate(told)]
-    if candidate.commit is not None and candidate.trials:
+        lines = evidence_lines(candidate.evidence, candidate.state, minimize=record.minimize)
+        rows += [("evidence" if i == 0 else "", line) for i, line in enumerate(lines)]
+    rows += _in_blocks(ledger, candidate)
+    if candidate.commit is not None and ledger.trials_of.get(candidate.commit):
         rows.append(("samples", samples_text(ledger, candidate.commit) + (" (not believed)" if broke_a_rule else "")))
         rows.append(("against", f"{samples_text(ledger, candidate.base or '')} ({commit_name(ledger, candidate.base or '')})"))
         bound = leak_bound(ledger, candidate.commit)
         rows += [("audited", str(bound))] if bound is not None and not broke_a_rule else []
     return rows + [("final", final.text) for final in finals_of(ledger, candidate)]
+
+
+def _in_blocks(ledger: Ledger, candidate: Candidate) -> list[tuple[str, str]]:
+    """What it was measured together with others, and why it no longer is."""
+    blocks, sd = blocks_of(ledger, candidate), ledger.book.noise().sd
+    rows = [row for seen in blocks for row in told(seen, commit_name(ledger, seen.base), sd)]
+    if any(seen.effect is not None for seen in blocks):
+        rows.append(("", explanation(blocks)))
+    alone = sent_solo(candidate)
+    return [*rows, ("alone", f"measured by itself since then: {one_line(alone)}")] if alone is not None else rows
 
 
 _SPEAKS_AGAINST = {
@@ -168,10 +188,11 @@ _SPEAKS_AGAINST = {
 
 
 def _failed_trial(ledger: Ledger, candidate: Candidate) -> Trial | None:
-    """The trial that decided a candidate by its failure."""
+    """The trial that decided a candidate by its failure: one that held nobody else, where there is any."""
     outcomes = _SPEAKS_AGAINST.get(candidate.state, ())
-    trials = (ledger.trials[name] for name in reversed(candidate.trials))
-    return next((trial for trial in trials if trial.ended is not None and trial.ended.outcome in outcomes), None)
+    trials = [ledger.trials[name] for name in reversed(candidate.trials)]
+    failed = [trial for trial in trials if trial.ended is not None and trial.ended.outcome in outcomes]
+    return min(failed, key=lambda trial: len(trial.started.candidates), default=None)
 
 
 def _capped(record: Record, candidate: Candidate) -> str:
@@ -192,11 +213,14 @@ def _trial_line(ledger: Ledger, trial: Trial) -> str:
     started, ended = trial.started, trial.ended
     head = f"    {trial.id}  {started.purpose.value:<5}  "
     tail = f"seed {started.seed}, {trial.worker}"
+    if started.block is not None:
+        tail = f"{started.block} row {started.row}, {tail}"
     if len(started.candidates) > 1:
-        tail += f", with {len(started.candidates) - 1} other edits"
+        tail += f", with {plural(len(started.candidates) - 1, 'other edit')}"
     if ended is None:
         return f"{head}{'running':<9}  {UNMEASURED}  {tail}"
-    value = number(ended.metric(ledger.objective), ledger.book.noise().sd)
+    counts = started.purpose is not Purpose.SMOKE
+    value = number(ended.metric(ledger.objective), ledger.book.noise().sd) if counts else "runs" if not ended.reason else ""
     reason = f": {one_line(ended.reason)}" if ended.reason else ""
     return f"{head}{ended.outcome.value:<9}  {value:>10}  {tail}, {duration(ended.wall_s)}{reason}"
 

@@ -36,6 +36,8 @@ def numbers_of(ledger: Ledger, candidate: Candidate) -> Numbers:
     if evidence is not None:
         stderr = evidence.noise_sd / math.sqrt(evidence.samples)
         return Numbers(evidence.mean, stderr, evidence.effect, evidence.stderr, evidence.samples)
+    if candidate.heats and not candidate.alone:
+        return _from_blocks(ledger, candidate)
     samples, reference = ledger.samples(candidate.commit or ""), ledger.samples(candidate.base or "")
     if not samples.n:
         return Numbers(None, None, None, None, 0)
@@ -45,6 +47,16 @@ def numbers_of(ledger: Ledger, candidate: Candidate) -> Numbers:
     sd = ledger.book.noise().sd
     both = None if sd is None else sd * math.sqrt(1 / samples.n + 1 / reference.n)
     return Numbers(samples.mean, stderr_so_far, samples.mean - reference.mean, both, samples.n)
+
+
+def _from_blocks(ledger: Ledger, candidate: Candidate) -> Numbers:
+    """What the blocks say so far, each weighed by its precision."""
+    weights = [heat.spread**-2 for heat in candidate.heats]
+    effect = sum(w * heat.effect for w, heat in zip(weights, candidate.heats, strict=True)) / sum(weights)
+    base = sum(heat.base_mean for heat in candidate.heats) / len(candidate.heats)
+    sd = ledger.book.noise().sd
+    stderr = None if sd is None else sd / math.sqrt(sum(weights))
+    return Numbers(base + effect, stderr, effect, stderr, sum(heat.rows_with for heat in candidate.heats))
 
 
 def told_effect(ledger: Ledger, candidate: Candidate) -> tuple[float | None, float | None]:

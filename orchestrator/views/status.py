@@ -52,6 +52,13 @@ class NoiseStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class BlocksStatus:
+    open: int
+    closed: int
+    candidates: int  # measured together and undecided
+
+
+@dataclass(frozen=True, slots=True)
 class SpendStatus:
     usd: float
     gpu_hours: float
@@ -83,6 +90,7 @@ class Status:
     held_out: HeldOut | None  # on the split that decided nothing
     noise: NoiseStatus
     candidates: dict[str, int]
+    blocks: BlocksStatus
     trials: dict[str, int]
     trials_running: int
     spend: SpendStatus
@@ -95,6 +103,7 @@ class Status:
     warnings: list[str]
     run_dir: str
     report: str | None
+    notebook: str | None
     pid: int | None
     host: str | None
 
@@ -123,6 +132,7 @@ def status(record: Record, now: float) -> Status:
         held_out=held_out(ledger),
         noise=NoiseStatus(noise.sd, noise.repeats),
         candidates=count_candidates(ledger),
+        blocks=BlocksStatus(len(ledger.blocks.open), len(ledger.blocks.closed), len(ledger.in_blocks)),
         trials={outcome.value: ledger.outcomes[outcome] for outcome in Outcome},
         trials_running=len(ledger.busy()) if running else 0,
         spend=_spend(ledger, config),
@@ -135,6 +145,7 @@ def status(record: Record, now: float) -> Status:
         warnings=[one_line(note.text) for _, note in record.notes if note.level == "warning"][-5:],
         run_dir=str(record.run.path.absolute()),
         report=str(record.run.report.absolute()) if record.run.report.is_file() else None,
+        notebook=str(record.run.notebook.absolute()) if record.run.notebook.is_file() else None,
         pid=record.holder.pid if record.holder is not None else None,
         host=record.holder.host if record.holder is not None else None,
     )
@@ -191,6 +202,7 @@ def status_text(status: Status) -> str:
         *([("held out", held_out_text(status.held_out))] if status.held_out is not None else []),
         ("noise", _noise_text(status)),
         ("candidates", _counts(status.candidates)),
+        *([("blocks", _blocks_text(status.blocks))] if status.blocks.open or status.blocks.closed else []),
         ("trials", _trials_text(status)),
         ("limits", _limits_text(status)),
         ("spent", _spent_text(status.spend)),
@@ -203,6 +215,8 @@ def status_text(status: Status) -> str:
         rows += [("", _worker_text(each)) for each in status.workers[:WORKERS_SHOWN]]
     if status.report is not None:
         rows.append(("report", status.report))
+    if status.notebook is not None:
+        rows.append(("notebook", status.notebook))
     rows += [("warning", text) for text in status.warnings]
     width = max(len(label) for label, _ in rows)
     unconfined = "; sandbox: none" if status.sandbox == "none" else ""
@@ -254,12 +268,18 @@ def _noise_text(status: Status) -> str:
     if status.noise.stddev is None:
         return "not known yet: nothing was measured twice"
     sd = status.noise.stddev
-    return f"{number(sd, sd)} between repeats of one commit ({status.noise.repeats} samples)"
+    blocks = ", and what the blocks' edits do not explain" if status.blocks.closed else ""
+    return f"{number(sd, sd)} between repeats of one commit ({status.noise.repeats} samples){blocks}"
 
 
 def _counts(counts: dict[str, int]) -> str:
     parts = [f"{count} {name}" for name, count in counts.items() if name != "proposed" and count]
     return f"{counts['proposed']} proposed" + (f": {', '.join(reversed(parts))}" if parts else "")
+
+
+def _blocks_text(blocks: BlocksStatus) -> str:
+    undecided = f"; {plural(blocks.candidates, 'candidate')} measured together" if blocks.candidates else ""
+    return f"{blocks.open} open, {blocks.closed} closed{undecided}"
 
 
 def _trials_text(status: Status) -> str:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from orchestrator.events import Evidence
 from orchestrator.ledger import Candidate, CandidateState, Ledger, Stack
 from orchestrator.views.plain import one_line
-from orchestrator.views.words import clock, comparison, number, odds, plural, probability
+from orchestrator.views.words import clock, comparison, number, odds, plural, probability, with_and_without
 
 _FATES = {
     CandidateState.PROPOSED: "open: the gates have not spoken",
     CandidateState.WAITING: "open: it waits for its first trial",
     CandidateState.RACING: "open: it is racing",
-    CandidateState.WON: "open: it won its race; its final on the current champion decides",
+    CandidateState.IN_BLOCKS: "open: it is measured together with others, in blocks",
+    CandidateState.WON: "open: it has won; its final on the current champion decides",
     CandidateState.KEPT: "kept: it is on the champion branch",
     CandidateState.DISCARDED: "dropped",
     CandidateState.INCONCLUSIVE: "left open: neither shown to help nor shown not to",
@@ -39,6 +40,9 @@ def commit_name(ledger: Ledger, commit: str) -> str:
         kept += len(move.kept)
         if move.commit == commit:
             return f"the champion with {plural(kept, 'edit')} kept, the last {move.kept[-1]}"
+    stack = next((each.built for each in ledger.stacks.values() if each.built.commit == commit), None)
+    if stack is not None:
+        return f"the stack {stack.stack} ({', '.join(stack.candidates)} on {commit_name(ledger, stack.base)})"
     return f"commit {commit[:10]}"
 
 
@@ -56,7 +60,11 @@ def samples_text(ledger: Ledger, commit: str, limit: int = 12) -> str:
 def evidence_lines(evidence: Evidence, state: CandidateState, *, minimize: bool) -> list[str]:
     """The numbers behind a decision, a sentence each: the effect, the odds, the threshold of that moment."""
     against = "the champion's" if evidence.rule != "final" else "the current champion's"
-    first = comparison(evidence, minimize=minimize, against=against)
+    first = (
+        with_and_without(evidence, minimize=minimize)
+        if evidence.blocks
+        else comparison(evidence, minimize=minimize, against=against)
+    )
     lines = [first[0].upper() + first[1:]]
     lines.append(
         f"The noise between repeats was {number(evidence.noise_sd, evidence.noise_sd)} "
@@ -68,7 +76,8 @@ def evidence_lines(evidence: Evidence, state: CandidateState, *, minimize: bool)
     else:
         lines.append(f"The evidence against “no better” stood at {odds(evidence.e_value)} to 1 (its e-value)")
     if state is CandidateState.INCONCLUSIVE:
-        lines.append("Its trials were used up before that was enough: a near miss, worth another idea")
+        used_up = f"After {plural(len(evidence.blocks), 'block')}" if evidence.blocks else "When its trials were used up"
+        lines.append(f"{used_up} that was not enough: a near miss, worth another idea")
     return lines
 
 
@@ -99,7 +108,9 @@ def _final(ledger: Ledger, stack: Stack, candidate: Candidate) -> Final:
     outcome = (
         "not decided yet" if decided is None else f"{'kept' if decided.kept else 'turned down'}: {one_line(decided.reason)}"
     )
-    text = f"{company} on {commit_name(ledger, built.base)}: {outcome}"
+    at_once = [block.name for block in ledger.blocks.blocks.values() if block.opened.stack == built.stack]
+    as_row_0 = f" (its first trial was row 0 of {at_once[0]}, which stands on it)" if at_once else ""
+    text = f"{company} on {commit_name(ledger, built.base)}: {outcome}{as_row_0}"
     return Final(built.stack, text, decided.evidence if decided is not None else None)
 
 

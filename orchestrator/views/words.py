@@ -114,3 +114,18 @@ def comparison(evidence: Evidence, *, minimize: bool, against: str = "the champi
         f"its mean {mean} is {size} {side} than {against} {number(evidence.reference_mean, evidence.stderr)}, "
         f"± {number(evidence.stderr, evidence.stderr)}, {samples}: {'better' if good else 'worse'}"
     )
+
+
+def with_and_without(evidence: Evidence, *, minimize: bool) -> str:
+    """What blocks say: the trials with it against those without, in words."""
+    counts = f"{plural(evidence.samples, 'trial')} with it and {evidence.reference_samples} without"
+    samples = f"over {counts}, in {', '.join(evidence.blocks)}"
+    if evidence.effect == 0:
+        return f"the trials with it are neither lower nor higher than those without, {samples}"
+    side = "lower" if evidence.effect < 0 else "higher"
+    good = (evidence.effect < 0) == minimize
+    size = number(abs(evidence.effect), evidence.stderr)
+    return (
+        f"the trials with it are {size} {side} than those without, ± {number(evidence.stderr, evidence.stderr)}, all other "
+        f"edits held apart, {samples}: {'better' if good else 'worse'}"
+    )

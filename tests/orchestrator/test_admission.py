@@ -106,6 +106,14 @@ def test_the_same_program_in_other_words_is_a_duplicate_of_the_first(place: Plac
     assert again == Rejected("c0001", "duplicate", "comes to the same program as c0001")
 
 
+def test_the_same_change_is_known_again_on_another_champion(place: Place) -> None:
+    edit = Edit("train.py", search="LINE_3 = 3", replace="LINE_3 = 30")
+    first = place.admitted(edit)
+    later = place.champion({"train.py": line(9, "LINE_9 = 90")})
+    again = place.admission.admit(place.proposed(edit), later, AT, {first.change: "c0001, tried before"})
+    assert again == Rejected("c0001", "duplicate", "makes the same change as c0001, tried before")
+
+
 def test_an_admitted_candidate_is_a_commit_on_the_base_with_its_lines_counted(place: Place) -> None:
     found = place.admitted(Edit("train.py", search="LINE_3 = 3\n", replace="LINE_3 = 30\nNEW = 1\n"))
     assert git(place.repository.path, "rev-parse", f"{found.commit}^") == place.base == found.base

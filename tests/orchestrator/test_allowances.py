@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator import events as ev
-from orchestrator.allowances import allowances
+from orchestrator.allowances import allowances, scores_held_out
 from orchestrator.events import Purpose
 from orchestrator.ledger import Ledger
 from workers.trial import Allowances, Outcome
@@ -72,3 +72,10 @@ def test_scoring_is_compared_with_trials_that_score_as_many_splits() -> None:
 def test_a_number_that_was_not_measured_allows_everything() -> None:
     told = Told().measured(Purpose.BASELINE, only="checkpoint_mb")
     assert allowances(told.ledger, held_out=True) == Allowances(checkpoint_mb=464.0)
+
+
+def test_a_row_of_a_block_is_scored_as_a_race_is() -> None:
+    assert [purpose for purpose in Purpose if scores_held_out(purpose)] == [Purpose.BASELINE, Purpose.REPEAT, Purpose.FINAL]
+    told = Told().measured(Purpose.BASELINE, scoring_seconds=40.0).measured(Purpose.BLOCK, scoring_seconds=20.0)
+    assert allowances(told.ledger, held_out=False).scoring_s == 70.0
+    assert allowances(told.ledger, held_out=True).scoring_s == 130.0

@@ -17,6 +17,7 @@ from orchestrator.gates import (
     path_problem,
     syntax_fingerprint,
 )
+from orchestrator.novelty import change_fingerprint
 
 EXISTING = frozenset(["train.py", "prepare.py", "program.md", "lib/__init__.py", "lib/ops.py", "eval/score.py"])
 SEALED = EXISTING - {"train.py", "lib/ops.py", "lib/__init__.py"}
@@ -305,4 +306,24 @@ def test_the_duplicate_gate_names_the_earlier_candidate() -> None:
 
 def test_the_duplicate_gate_refuses_what_changes_nothing() -> None:
     refusal = check_duplicate({"a.py": ("x = 1", "x = 1  # one")}, {})
-    assert refusal == Refusal("duplicate", "changes nothing but comments or formatting")
+    said = "changes nothing but comments, docstrings or formatting: the program stays the same"
+    assert refusal == Refusal("duplicate", said)
+    refusal = check_duplicate({"a.py": ("x = 1", "x = 1")}, {})
+    assert refusal == Refusal("duplicate", "changes nothing: every file stays as it is on the champion")
+
+
+@pytest.mark.parametrize("same", ["1e-3", "0.0010", ".001", "1_0e-4", "(0.001)", "0.001  # as before"])
+def test_a_number_in_another_spelling_is_the_same_program(same: str) -> None:
+    assert is_no_op({"a.py": ("LR = 0.001", f"LR = {same}")})
+
+
+@pytest.mark.parametrize(("one", "other"), [("32", "2 * 16"), ("1", "1.0"), ("1", "True"), ("0.1", "0.10000001")])
+def test_what_has_to_be_worked_out_is_not_taken_for_the_same(one: str, other: str) -> None:
+    assert not is_no_op({"a.py": (f"X = {one}", f"X = {other}")})
+
+
+def test_the_duplicate_gate_names_who_made_the_same_change_elsewhere() -> None:
+    changes = {"a.py": ("x = 1", "x = 2")}
+    told = "c0012, tried on an earlier champion: +0.0030 ± 0.0004, discarded (clearly worse)"
+    refusal = check_duplicate(changes, {change_fingerprint(changes): told})
+    assert refusal == Refusal("duplicate", f"makes the same change as {told}")

@@ -13,6 +13,7 @@ import pytest
 from workers_support import Repository, alive, trial
 
 from workers.run import run_trial
+from workers.runners import examination
 from workers.session import Machine
 from workers.trial import Measurement, Outcome, Progress, TrainPlan, TrialSpec
 
@@ -278,3 +279,17 @@ def test_a_disk_that_is_full_is_the_machines_fault(
     assert (found.outcome, found.reason) == (
         Outcome.INFRA, "OSError during train: [Errno 28] No space left on device",
     )  # fmt: skip
+
+
+def test_a_smoke_test_scores_a_part_and_does_not_mind_a_checkpoint_that_takes_a_moment(
+    machine: Machine, subject: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(examination, "_SMOKE_ROWS", 3)
+    commit = subject.commit({"train.py": with_train("    run.ready()\n    time.sleep(2.0)\n    run.submit([])")})
+    spec = spec_of(subject, commit, budget_s=0.5)
+    assert run_trial(spec, machine).outcome is Outcome.VIOLATION
+    seen: list[Progress] = []
+    found = run_trial(replace(spec, trial_id="smoke", smoke=True), machine, on_progress=seen.append)
+    assert (found.outcome, found.reason) == (Outcome.OK, None)
+    assert found.measured["decoys"] < run_trial(spec_of(subject), machine).measured["decoys"]
+    assert "val_bpb" in found.measured

@@ -10,12 +10,14 @@ from orchestrator.admission import Admission
 from orchestrator.config import Config, Llm
 from orchestrator.events import TrialEnded
 from orchestrator.ledger import Ledger
+from orchestrator.notebook.digest import Notebook
+from orchestrator.notebook.wording import BYTES_A_TOKEN
 from orchestrator.proposers.ideas import PROGRAM, steering_of
 from orchestrator.proposers.llm import calls
 from orchestrator.proposers.llm.desk import Desk
 from orchestrator.proposers.llm.money import Price, Purse
+from orchestrator.proposers.llm.prompts import NOTEBOOK_CHARS
 from orchestrator.proposers.llm.proposer import LlmProposer
-from orchestrator.proposers.llm.recent import recent
 from orchestrator.proposers.llm.record import Message, Reply, to_replay
 from orchestrator.proposers.redaction import Redaction
 from orchestrator.run_directory import RunDirectory
@@ -56,6 +58,7 @@ def build(entry: Llm, *, index: int, seed: int, working_dir: Path, name: str) ->
 
 def desk_of(run: RunDirectory, config: Config, settings: Settings, ledger: Ledger, admission: Admission) -> Desk:
     repository = admission.repository
+    notebook = Notebook(ledger, minimize=settings.minimize)
     return Desk(
         config=config,
         ledger=ledger,
@@ -65,7 +68,7 @@ def desk_of(run: RunDirectory, config: Config, settings: Settings, ledger: Ledge
         exchanges=run.path / "exchanges",
         steering=steering_of(run, config, repository.read(ledger.base, PROGRAM)),
         purse=Purse(config.limits.usd, lambda: limits.usd(ledger, settings.prices)),
-        notebook=lambda: recent(ledger),
+        notebook=lambda: notebook.digest(most_tokens=NOTEBOOK_CHARS // BYTES_A_TOKEN),
         log_tail=lambda candidate: _log_tail(run, ledger, candidate, trains=config.target.runner == "train"),
     )
 

@@ -41,6 +41,9 @@ TRIAL = [
     "energy_j",
     "started_at",
     "fingerprint",
+    "purpose",
+    "block",
+    "row",
 ]
 
 
