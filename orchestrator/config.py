@@ -186,6 +186,16 @@ class Knobs(_Section):
     weight: Positive = 1.0
 
 
+class Program(_Section):
+    """Edits by an agent or a script that works in a worktree."""
+
+    kind: Literal["program"]
+    command: Text  # for /bin/sh, in a worktree of the champion; {prompt} is the file that says what to do
+    timeout_s: Positive = 600.0
+    parallel: Annotated[int, Field(ge=1, le=256)] = 1  # how many may work at a time
+    weight: Positive = 1.0
+
+
 class TokenPrice(_Section):
     """Dollars for a million tokens."""
 
@@ -219,7 +229,7 @@ class Llm(_Section):
         return self
 
 
-ProposerEntry = Annotated[Replay | Knobs | Llm, Field(discriminator="kind")]
+ProposerEntry = Annotated[Replay | Knobs | Llm | Program, Field(discriminator="kind")]
 
 
 class Tournament(_Section):
@@ -354,4 +364,4 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     name: field.annotation
     for name, field in Config.model_fields.items()
     if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
-} | {"replay": Replay, "knobs": Knobs, "llm": Llm}
+} | {"replay": Replay, "knobs": Knobs, "llm": Llm, "program": Program}

@@ -242,12 +242,8 @@ _SAYINGS: dict[str, Callable[[object, Mapping[str, Any]], str]] = {
     "refused": lambda _, context: str(context["message"]),
     "value_error": lambda _, context: str(context["error"]),
     "missing": lambda _, __: "is missing; it is required",
-    "union_tag_not_found": lambda _, __: "is missing; replay, knobs or llm",
-    "union_tag_invalid": lambda _, context: (
-        f"given '{context['tag']}', which comes with a later version; this version has replay, knobs and llm"
-        if context["tag"] == "program"
-        else f"given '{context['tag']}'; replay, knobs or llm"
-    ),
+    "union_tag_not_found": lambda _, __: "is missing; replay, knobs, llm or program",
+    "union_tag_invalid": lambda _, context: f"given '{context['tag']}'; replay, knobs, llm or program",
     "int_type": _allowed("a whole number"),
     "int_from_float": _allowed("a whole number"),
     "int_parsing_size": _allowed("a smaller number"),

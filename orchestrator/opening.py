@@ -16,11 +16,14 @@ from orchestrator import events as ev
 from orchestrator import proposers
 from orchestrator.admission import Admission
 from orchestrator.composing import Composer
-from orchestrator.config import Config, ConfigError, Llm, ProposerEntry, Replay, dump_config, load_config, with_runner
+from orchestrator.config import Config, ConfigError, Llm, Program, ProposerEntry, Replay, dump_config, load_config, with_runner
 from orchestrator.confinement import HARMLESS, Sandbox, UnconfinedError, sandbox_for
 from orchestrator.journal import Journal, JournalError
 from orchestrator.ledger import PENDING, Candidate, Ledger
 from orchestrator.proposers.base import AnyProposer, Result
+from orchestrator.proposers.program.building import grounds_of
+from orchestrator.proposers.program.command import anchored
+from orchestrator.proposers.program.proposer import ProgramProposer
 from orchestrator.repository import CampaignRepository
 from orchestrator.run_directory import RunDirectory, refuse_existing
 from orchestrator.stacking import Stacking
@@ -68,6 +71,7 @@ def open_new(config_path: str, overrides: Sequence[str], run_dir: Path | None, w
         scoping = scope_of(
             repository.files(base), config.target.editable, config.target.runner, config.target.command is not None
         )
+        config = _with_commands_found(config, working_dir, repository.files(base))
         repository.close()
         config = with_runner(config, "train" if scoping.runner == "train" else "command")
         draft.config.write_text(dump_config(config), encoding="utf-8")
@@ -110,7 +114,10 @@ def open_parts(run: RunDirectory, overrides: Sequence[str] = ()) -> Parts:
 def _attach(
     made: tuple[AnyProposer, ...], run: RunDirectory, config: Config, settings: Settings, ledger: Ledger, admission: Admission
 ) -> None:
-    """Show those who write with a model what they may look at; they share one purse."""
+    """Show those who take their time what they may look at; those who write with a model share one purse."""
+    for proposer in made:
+        if isinstance(proposer, ProgramProposer):
+            proposer.attach(grounds_of(run, config, settings, ledger, admission, proposer.name))
     if not any(entry.kind == "llm" for entry in config.proposers):
         return
     from orchestrator.proposers.llm.building import desk_of
@@ -262,6 +269,17 @@ def _with_absolute_path(entry: ProposerEntry, working_dir: Path) -> ProposerEntr
     if isinstance(entry, Llm) and entry.replay is not None:
         return entry.model_copy(update={"replay": str((working_dir / entry.replay).resolve())})
     return entry
+
+
+def _with_commands_found(config: Config, working_dir: Path, in_target: tuple[str, ...]) -> Config:
+    """Programs begin elsewhere: in a worktree."""
+    entries = tuple(
+        entry.model_copy(update={"command": anchored(entry.command, working_dir, in_target)})
+        if isinstance(entry, Program)
+        else entry
+        for entry in config.proposers
+    )
+    return config.model_copy(update={"proposers": entries})
 
 
 def _write_config(run: RunDirectory, config: Config) -> None:

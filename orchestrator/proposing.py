@@ -66,6 +66,8 @@ class Proposing:
             self._drains_until = None
         elif self._drains_until is None:
             self._drains_until = time.monotonic() + DRAIN_S
+            for _, proposer in self._background():
+                proposer.wind_up()
         elif time.monotonic() > self._drains_until:
             return 0
         return sum(self._under_way.values())

@@ -3,6 +3,7 @@
 journal.sqlite  config.yaml  repo/  trials/<id>/{log.txt, measurement.json, telemetry.jsonl}  report.html  progress.png
 notebook.md     what the campaign has learnt, as its head last wrote it
 lock            holder of the run, as JSON; held by flock, so a killed holder holds nothing
+proposers/<name>/<number>/  what a program was told and what it printed, and, while it works, its worktree
 inbox/          one JSON file a message from another process (a proposal by a person), renamed into place
 head.json       what the running head left on the machine (Ray's processes), for `resume` to reap
 """
@@ -57,6 +58,7 @@ class RunDirectory:
         self.repo = path / "repo"
         self.trials = path / "trials"
         self.inbox = path / "inbox"
+        self.proposers = path / "proposers"
         self.head_file = path / "head.json"
         self.report = path / "report.html"
         self.progress_png = path / "progress.png"

@@ -14,12 +14,12 @@ from orchestrator.edits import Edit
 from orchestrator.events import Purpose, Verdict
 from orchestrator.ledger import Ledger
 from orchestrator.proposers.base import Brief, Delivery
+from orchestrator.proposers.ideas import Steering
 from orchestrator.proposers.llm.calls import Models, check
 from orchestrator.proposers.llm.desk import Desk
-from orchestrator.proposers.llm.ideas import Steering
 from orchestrator.proposers.llm.money import Purse
 from orchestrator.proposers.llm.proposer import LlmProposer
-from orchestrator.proposers.llm.redaction import Redaction
+from orchestrator.proposers.redaction import Redaction
 from orchestrator.scope import Scope
 from orchestrator.tournament import limits
 from orchestrator.tournament.settings import Prices

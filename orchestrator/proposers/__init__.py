@@ -58,6 +58,10 @@ def build(entry: ProposerEntry, *, index: int, seed: int, working_dir: Path, nam
         from orchestrator.proposers.llm import building
 
         return building.build(entry, index=index, seed=seed, working_dir=working_dir, name=name or entry.kind)
+    if entry.kind == "program":
+        from orchestrator.proposers.program import building as program
+
+        return program.build(entry, index=index, working_dir=working_dir, name=name or entry.kind)
     from orchestrator.proposers.knobs import KnobsProposer
 
     return KnobsProposer(seed=(seed, index), name=name or entry.kind, only=entry.only)

@@ -108,6 +108,10 @@ class BackgroundProposer(_Listener, Protocol):
     def taken(self, delivery: Delivery) -> None:
         """The journal has what it delivered."""
 
+    def wind_up(self) -> None:
+        """A limit is reached: nothing more will be asked, and soon nothing more waited for. What is not worth waiting for is
+        to be ended and delivered as such."""
+
     def close(self) -> None:
         """End whatever is under way, at once."""
 

@@ -12,7 +12,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.config import Config, ConfigError, dump_config, load_config, parse_config, with_runner
+from orchestrator.config import Config, ConfigError, Program, dump_config, load_config, parse_config, with_runner
 
 SMALL = """\
 name: demo
@@ -113,20 +113,25 @@ def test_what_comes_later_is_refused_by_name_and_never_ignored(line: str, said: 
     assert said in problems(SMALL + line)[0]
 
 
-@pytest.mark.parametrize("kind", ["program"])
-def test_a_proposer_of_a_coming_version_is_refused_with_those_that_work(kind: str) -> None:
-    text = SMALL + f"  - {{kind: {kind}, model: openai/x}}\n"
-    assert problems(text) == (
-        f"c.yaml:6: proposers[1].kind: given '{kind}', which comes with a later version; "
-        "this version has replay, knobs and llm",
-    )
+def test_a_program_has_a_command_and_defaults() -> None:
+    program = parse_config(SMALL + "  - {kind: program, command: 'claude -p < {prompt}'}\n", "c.yaml").proposers[1]
+    assert isinstance(program, Program)
+    assert (program.command, program.timeout_s, program.parallel, program.weight) == ("claude -p < {prompt}", 600.0, 1, 1.0)
+    wrong = "  - {kind: program, command: ' '}\n  - {kind: program, command: x, timeout_s: 0}\n  - {kind: program, comand: x}\n"
+    said = problems(SMALL + wrong)
+    assert [line.split(": ")[1] for line in said] == [
+        "proposers[1].command",
+        "proposers[2].timeout_s",
+        "proposers[3].command",
+        "proposers[3].comand",
+    ]
 
 
 def test_proposers_say_which_kinds_and_keys_there_are() -> None:
     text = SMALL + "  - {kind: dice}\n  - {weight: 2}\n  - {kind: replay, pth: x}\n  - {kind: knobs, weight: 0}\n"
     assert problems(text) == (
-        "c.yaml:6: proposers[1].kind: given 'dice'; replay, knobs or llm",
-        "c.yaml:7: proposers[2].kind: is missing; replay, knobs or llm",
+        "c.yaml:6: proposers[1].kind: given 'dice'; replay, knobs, llm or program",
+        "c.yaml:7: proposers[2].kind: is missing; replay, knobs, llm or program",
         "c.yaml:8: proposers[3].path: is missing; it is required",
         "c.yaml:8: proposers[3].pth: unknown key; did you mean path? allowed here: kind, path, weight",
         "c.yaml:9: proposers[4].weight: given 0; a number above 0.0",

@@ -210,6 +210,14 @@ def test_a_run_can_be_gone_on_with_from_anywhere(place: Path, tmp_path: Path, mo
     parts.close()
 
 
+def test_a_program_is_found_from_anywhere_though_it_begins_in_a_worktree(place: Path) -> None:
+    for name in ("agent.sh", "bench.sh"):
+        (place / name).write_text("true\n")
+    configured(place, proposers=[{"kind": "program", "command": "sh agent.sh; sh bench.sh < {prompt}"}])
+    command = yaml.safe_load(opened(place).config.read_text())["proposers"][0]["command"]
+    assert command == f"sh {place.resolve()}/agent.sh; sh bench.sh < {{prompt}}", "the target has a bench.sh of its own"
+
+
 def test_limits_that_are_raised_are_written_down(place: Path) -> None:
     run = opened(place)
     parts = open_parts(run, ["limits.trials=7"])

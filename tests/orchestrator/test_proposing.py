@@ -45,7 +45,7 @@ class Later:
         self.left_over = 0
         self.requests: list[int] = []
         self.told: list[Delivery] = []
-        self.closed = False
+        self.wound_up = self.closed = False
 
     def begin(self, deliver: Callable[[Delivery], None]) -> int:
         return self.left_over
@@ -62,6 +62,9 @@ class Later:
 
     def taken(self, delivery: Delivery) -> None:
         self.told.append(delivery)
+
+    def wind_up(self) -> None:
+        self.wound_up = True
 
     def close(self) -> None:
         self.closed = True
@@ -170,8 +173,11 @@ def test_what_a_former_head_was_killed_over_is_under_way_from_the_start() -> Non
 def test_at_the_end_answers_are_waited_for_but_not_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     campaign = Campaign(weights=(100.0, 1.0))
     campaign.proposing.ask(1)
+    assert campaign.proposing.under_way() == 1
+    assert not campaign.later.wound_up
     campaign.night.tell(ev.LimitReached(StopReason.HOURS))
     assert campaign.proposing.under_way() == 1
+    assert campaign.later.wound_up
     now = proposing.time.monotonic()
     monkeypatch.setattr(proposing.time, "monotonic", lambda: now + proposing.DRAIN_S + 1)
     assert campaign.proposing.under_way() == 0

@@ -4,11 +4,9 @@ answers.py     a model's text into candidates, strictly
 checks.py      what is wrong with a candidate, before it costs a trial
 prompts.py     what the model sees
 strategy.py    what kind of idea is asked for: pure
-ideas.py       the person's program.md and ideas.md
 calls.py       one call, through litellm
 money.py       what calls cost, and what those in flight may cost
 record.py      every exchange on disk, and nights played again from it
-redaction.py   no secret leaves the environment
 desk.py        what the proposer may look at
 proposer.py    the proposer itself
 """

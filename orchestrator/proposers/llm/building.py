@@ -12,16 +12,15 @@ from orchestrator.events import TrialEnded
 from orchestrator.ledger import Ledger
 from orchestrator.notebook.digest import Notebook
 from orchestrator.notebook.wording import BYTES_A_TOKEN
+from orchestrator.proposers.ideas import PROGRAM, steering_of
 from orchestrator.proposers.llm import calls
 from orchestrator.proposers.llm.desk import Desk
-from orchestrator.proposers.llm.ideas import PROGRAM, Steering
 from orchestrator.proposers.llm.money import Price, Purse
 from orchestrator.proposers.llm.prompts import NOTEBOOK_CHARS
 from orchestrator.proposers.llm.proposer import LlmProposer
 from orchestrator.proposers.llm.record import Message, Reply, to_replay
-from orchestrator.proposers.llm.redaction import Redaction
+from orchestrator.proposers.redaction import Redaction
 from orchestrator.run_directory import RunDirectory
-from orchestrator.target import TargetError, resolve_target
 from orchestrator.tournament import limits
 from orchestrator.tournament.settings import Settings
 from orchestrator.trial_files import end_of_log
@@ -67,19 +66,11 @@ def desk_of(run: RunDirectory, config: Config, settings: Settings, ledger: Ledge
         files=repository.files,
         read=repository.read,
         exchanges=run.path / "exchanges",
-        steering=Steering(_folders(run, config), repository.read(ledger.base, PROGRAM)),
+        steering=steering_of(run, config, repository.read(ledger.base, PROGRAM)),
         purse=Purse(config.limits.usd, lambda: limits.usd(ledger, settings.prices)),
         notebook=lambda: notebook.digest(most_tokens=NOTEBOOK_CHARS // BYTES_A_TOKEN),
         log_tail=lambda candidate: _log_tail(run, ledger, candidate, trains=config.target.runner == "train"),
     )
-
-
-def _folders(run: RunDirectory, config: Config) -> list[Path]:
-    """Where a person may write: the run, and the target's own folder where it can be found from here."""
-    try:
-        return [run.path, resolve_target(config.target.repo, Path.cwd(), must_be_clean=False).path]
-    except TargetError:
-        return [run.path]
 
 
 def _log_tail(run: RunDirectory, ledger: Ledger, candidate: str, *, trains: bool) -> str:

@@ -24,7 +24,7 @@ from orchestrator.config_text import ConfigError
 from orchestrator.proposers.llm.addresses import is_private
 from orchestrator.proposers.llm.money import Price, tokens_in
 from orchestrator.proposers.llm.record import Message, Reply
-from orchestrator.proposers.llm.redaction import Redaction
+from orchestrator.proposers.redaction import Redaction
 from orchestrator.views.plain import one_line
 
 if TYPE_CHECKING:

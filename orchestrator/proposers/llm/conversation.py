@@ -15,7 +15,7 @@ from orchestrator.proposers.llm.answers import MOST_CHARS, Draft, parse
 from orchestrator.proposers.llm.calls import Caller, CallError
 from orchestrator.proposers.llm.checks import aligned, problems_of
 from orchestrator.proposers.llm.record import Exchange, Message, Reply, Task
-from orchestrator.proposers.llm.redaction import Redaction
+from orchestrator.proposers.redaction import Redaction
 from orchestrator.scope import Scope
 from orchestrator.views.plain import one_line
 

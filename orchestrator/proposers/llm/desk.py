@@ -11,7 +11,7 @@ from pathlib import Path
 
 from orchestrator.config import Config
 from orchestrator.ledger import Ledger
-from orchestrator.proposers.llm.ideas import Steering
+from orchestrator.proposers.ideas import Steering
 from orchestrator.proposers.llm.money import Purse
 from orchestrator.scope import Scope
 

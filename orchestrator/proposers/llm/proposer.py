@@ -24,8 +24,8 @@ from orchestrator.proposers.llm.desk import Desk
 from orchestrator.proposers.llm.money import Price, estimate
 from orchestrator.proposers.llm.outage import Outage
 from orchestrator.proposers.llm.record import Exchange, Exchanges, Message, Task
-from orchestrator.proposers.llm.redaction import Redaction
 from orchestrator.proposers.llm.strategy import Kind, choose
+from orchestrator.proposers.redaction import Redaction
 from orchestrator.views.plain import one_line
 
 CLOSING_S = 1.0
@@ -144,6 +144,9 @@ class LlmProposer:
             self._desk.purse.release(self._key(job))
             self._dearest_usd = max([self._dearest_usd, *(reply.usd for reply in job.outcome.replies)])
             self._settle_idea(job)
+
+    def wind_up(self) -> None:
+        """Every call under way is paid for, and soon over."""
 
     def close(self) -> None:
         if self._loop is not None and self._thread.is_alive():

@@ -18,7 +18,7 @@ from orchestrator.proposers.llm.calls import CallError, Models, check
 from orchestrator.proposers.llm.money import Price
 from orchestrator.proposers.llm.record import Message
 from orchestrator.proposers.llm.record import Reply as Answer
-from orchestrator.proposers.llm.redaction import Redaction
+from orchestrator.proposers.redaction import Redaction
 
 KEY = "sk-scripted-key-of-the-tests-31337"
 KEYS = {"OPENAI_API_KEY": KEY}

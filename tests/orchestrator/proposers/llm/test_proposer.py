@@ -12,7 +12,7 @@ from llm_support import KEY, Deliveries, Night, desk_of, proposer_of
 from scripted_model import Fail, Hang, Raw, Reply, Say, Script, ScriptedModel, candidate
 
 from orchestrator.proposers.base import Proposal, ProposalError
-from orchestrator.proposers.llm.ideas import Steering
+from orchestrator.proposers.ideas import Steering
 from orchestrator.proposers.llm.proposer import USELESS_ANSWERS
 from orchestrator.proposers.llm.record import Exchange
 

@@ -1,7 +1,8 @@
-"""No secret leaves the environment: not into a prompt, a record, the journal, a log or a report.
+"""No secret leaves the environment: not into a prompt, a record, the journal, a log, a commit or a report. Pure.
 
 A secret is the value of an environment variable whose name says so, or text in the form that keys have. Every text that goes to
-a model, and every text that comes from one or from a library's error, passes through `Redaction.of` before it is kept.
+a model, and every text that comes from one, from a program or from a library's error, passes through `Redaction.of` before it
+is kept.
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ import re
 from collections.abc import Mapping
 
 GONE = "[redacted]"
-_NAMES = re.compile(r"(?:^|_)(?:KEY|APIKEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|AUTH|PAT)(?:$|_)|API_?KEY", re.IGNORECASE)
+_NAMES = re.compile(
+    r"(?:^|_)(?:KEYS?|APIKEYS?|TOKENS?|SECRETS?|PASSWORDS?|PASSWD|PASSPHRASE|CREDENTIALS?|AUTH|PAT)(?:$|_)|API_?KEY",
+    re.IGNORECASE,
+)
 _FORMS = re.compile(
     r"\b(?:sk|pk|rk|gsk|xai|hf|ghp|gho|ghs|github_pat|glpat|AKIA|AIza|nvapi|pplx|r8)[-_][A-Za-z0-9_\-]{12,}"
     r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bAIza[A-Za-z0-9_\-]{30,}"
@@ -23,13 +27,19 @@ class Redaction:
     """`of(text)` is `text` without secrets."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        values = {value.strip() for name, value in environment.items() if _NAMES.search(name)}
+        values = {value.strip(): name for name, value in environment.items() if _NAMES.search(name)}
         kept = sorted((v for v in values if len(v) >= _SHORTEST and not _is_plain(v)), key=len, reverse=True)
+        self._variables = {value: values[value] for value in kept}
         self._values = re.compile("|".join(map(re.escape, kept))) if kept else None
 
     def of(self, text: str) -> str:
         text = text if self._values is None else self._values.sub(GONE, text)
         return _FORMS.sub(GONE, text)
+
+    def variable_in(self, text: str) -> str | None:
+        """The environment variable whose secret `text` holds."""
+        found = None if self._values is None else self._values.search(text)
+        return None if found is None else self._variables[found[0]]
 
 
 def _is_plain(value: str) -> bool:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.proposers.llm.redaction import GONE, Redaction
+from orchestrator.proposers.redaction import GONE, Redaction
 
 ENVIRONMENT = {
     "OPENAI_API_KEY": "correct-horse-battery",
     "HF_TOKEN": "staple",
     "DB_PASSWORD": "hunter2hunter2",
+    "LONGER_TOKEN": "correct-horse-battery-and-more",
     "MAX_TOKENS": "1000000000",
+    "SHORT_KEY": "abc",
+    "MONKEY": "bananabanana",
     "SSH_AUTH_SOCK": "/run/user/1000/keyring/ssh",
     "HOME": "/home/somebody",
 }
@@ -18,8 +21,9 @@ ENVIRONMENT = {
 
 def test_values_of_secret_variables_are_gone_and_settings_stay() -> None:
     redaction = Redaction(ENVIRONMENT)
-    text = redaction.of("correct-horse-battery hunter2hunter2 1000000000 /run/user/1000/keyring/ssh /home/somebody")
-    assert text == f"{GONE} {GONE} 1000000000 /run/user/1000/keyring/ssh /home/somebody"
+    settings = "1000000000 abc bananabanana /run/user/1000/keyring/ssh /home/somebody"
+    text = f"correct-horse-battery-and-more correct-horse-battery hunter2hunter2 {settings}"
+    assert redaction.of(text) == f"{GONE} {GONE} {GONE} {settings}"
 
 
 @pytest.mark.parametrize(
@@ -28,6 +32,12 @@ def test_values_of_secret_variables_are_gone_and_settings_stay() -> None:
 )
 def test_what_looks_like_a_key_is_gone(secret: str) -> None:
     assert secret not in Redaction({}).of(f"key={secret}")
+
+
+def test_a_text_with_a_secret_in_it_is_told_by_the_variable() -> None:
+    redaction = Redaction(ENVIRONMENT)
+    assert redaction.variable_in("KEY = 'correct-horse-battery-and-more'") == "LONGER_TOKEN"
+    assert redaction.variable_in("KEY = 'correct-horse'") is None
 
 
 def test_code_stays_as_it_is() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.proposers.llm.ideas import Steering, open_ideas, ticked
+from orchestrator.proposers.ideas import Steering, open_ideas, ticked
 
 IDEAS = """# Ideas for tonight
 

@@ -14,6 +14,10 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
+from orchestrator.config import Config
+from orchestrator.run_directory import RunDirectory
+from orchestrator.target import TargetError, resolve_target
+
 PROGRAM, IDEAS = "program.md", "ideas.md"
 MOST_BYTES = 256 << 10  # of either: what is longer is cut
 _ITEM = re.compile(r"^(?:[-*+]|\d+[.)])\s+(?:\[(?P<box>[ xX])\]\s*)?(?P<text>\S.*)$")
@@ -55,6 +59,14 @@ class Steering:
             if changed is not None and changed != text:
                 with contextlib.suppress(OSError):
                     _replace(path, changed)
+
+
+def steering_of(run: RunDirectory, config: Config, committed: str | None) -> Steering:
+    """What is said in the run, and in the target's own folder where it can be found from here."""
+    try:
+        return Steering([run.path, resolve_target(config.target.repo, Path.cwd(), must_be_clean=False).path], committed)
+    except TargetError:
+        return Steering([run.path], committed)
 
 
 def open_ideas(text: str) -> list[str]:
