@@ -7,8 +7,8 @@ but believed in: weights on `NODES`, from the baseline's repeats and from what t
 contrasts themselves (deconvolution over-estimates it up to threefold); each likelihood is averaged over them. The distribution
 of effects is learnt by EM over the grid (Kiefer-Wolfowitz; 20 pseudo-counts on a generic start).
 
-`may_keep` is the guard against campaigns in which nothing helps. It multiplies, over the blocks, the likelihood of the contrasts
-under what had been learnt *before* each block, and divides by the best of six distributions under which nothing helps, the
+`may_keep` is the guard against campaigns in which nothing helps. It multiplies, over the blocks, the likelihood of the
+contrasts under what had been learnt *before* each block, and divides by the best of six distributions under which nothing helps, the
 noise summed out under both; by Ville's inequality such a ratio passes 1/α in at most α of null campaigns. Taking the best of
 the null distributions makes it the stricter; that the noise's weights follow the residuals makes it an approximation, whose
 rate `benchmarks/tournament.py` measures.
@@ -157,7 +157,7 @@ class Beliefs:
         return float(self._posterior([candidate])[0] @ GRID) * self.unit
 
     def log_mixture(self, effects: Array, spread: float) -> Array:
-        """Log density of observed effects (in the metric's own units) of candidates that nothing is known of, up to a constant."""
+        """Log density of observed effects (in the metric's own units) of candidates unknown so far, up to a constant."""
         variance = (spread * self.noise_sd / self.unit) ** 2 + _CELLS
         distance = self._sign * effects[:, None] / self.unit - GRID
         return np.asarray(np.log((np.exp(-0.5 * distance**2 / variance) / np.sqrt(variance)) @ self.prior + 1e-12))

@@ -104,7 +104,7 @@ def step(
     if _better_company_is_near(candidates, size, outlook):
         return None
     if len(candidates) < FEWEST or size < SMALLEST:
-        return _too_few(ledger, candidates, size, settings, outlook)
+        return _too_few(ledger, candidates, settings, outlook)
     base, stack = next_base(ledger)
     asked = tuple(candidate.id for candidate in candidates)
     room = size - 1 - _spare(size, ledger, outlook)
@@ -113,7 +113,7 @@ def step(
         return Compose(base, asked, room)
     fit = [name for name in composed if name in ledger.candidates and _is_free(ledger.candidates[name])]
     if len(fit) < FEWEST:
-        return _too_few(ledger, [ledger.candidates[name] for name in asked], size, settings, outlook)
+        return _too_few(ledger, [ledger.candidates[name] for name in asked], settings, outlook)
     if settings.lanes == "auto" and _crowded(fit, asked, room, size, outlook):
         alone = next(name for name in asked if name not in fit)
         return SentSolo(alone, "it clashes with the others, and edits here bring more than the noise hides")
@@ -187,7 +187,7 @@ def _spare(size: int, ledger: Ledger, outlook: Outlook) -> int:
     return 3 if len(ledger.workers) == 1 else 2
 
 
-def _too_few(ledger: Ledger, candidates: list[Candidate], size: int, settings: Settings, outlook: Outlook) -> SentSolo | None:
+def _too_few(ledger: Ledger, candidates: list[Candidate], settings: Settings, outlook: Outlook) -> SentSolo | None:
     """Too few for a block: they wait a moment for company, then race alone, the most promising first."""
     if not candidates or settings.lanes == "blocks" or outlook.trials_left <= outlook.reserved:
         return None
@@ -199,7 +199,7 @@ def _too_few(ledger: Ledger, candidates: list[Candidate], size: int, settings: S
 
 def _better_company_is_near(candidates: list[Candidate], size: int, outlook: Outlook) -> bool:
     """Whether a block of so few should wait a moment: ideas come in bursts."""
-    if not candidates or not outlook.more_to_come or not SMALLEST <= size or len(candidates) >= size / 2:
+    if not candidates or not outlook.more_to_come or size < SMALLEST or len(candidates) >= size / 2:
         return False
     patience_s = PATIENCE_S if outlook.trial_s is None else min(PATIENCE_S, PATIENCE_TRIALS * outlook.trial_s)
     return outlook.now - max(candidate.proposed_at for candidate in candidates) < patience_s / 2 and (
