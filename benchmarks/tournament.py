@@ -5,8 +5,8 @@ gain of the champion, the share of its keeps that are false (an edit without whi
 nights kept anything, how much of the GPUs' time was used, and the GPU-hours until the champion's true gain had reached a mark.
 
 A night "of 900 trials" ends at that limit; where GPUs are compared it ends by the clock, with the same GPU-hours for each
-number of GPUs. The distribution of effects, the noise and the durations are those of `configs/landscape.yaml` unless the cell says
-otherwise. Greedy and the other rules have no finals; ours pay for theirs.
+number of GPUs. The distribution of effects, the noise and the durations are those of `configs/landscape.yaml` unless the cell
+says otherwise. Greedy and the other rules have no finals; ours pay for theirs.
 
     python benchmarks/tournament.py [nights a cell, default 200] [section …]
 

@@ -8,10 +8,10 @@ contrasts themselves (deconvolution over-estimates it up to threefold); each lik
 of effects is learnt by EM over the grid (Kiefer-Wolfowitz; 20 pseudo-counts on a generic start).
 
 `may_keep` is the guard against campaigns in which nothing helps. It multiplies, over the blocks, the likelihood of the
-contrasts under what had been learnt *before* each block, and divides by the best of six distributions under which nothing helps, the
-noise summed out under both; by Ville's inequality such a ratio passes 1/α in at most α of null campaigns. Taking the best of
-the null distributions makes it the stricter; that the noise's weights follow the residuals makes it an approximation, whose
-rate `benchmarks/tournament.py` measures.
+contrasts under what had been learnt *before* each block, and divides by the best of six distributions under which nothing
+helps, the noise summed out under both; by Ville's inequality such a ratio passes 1/α in at most α of null campaigns. Taking the
+best of the null distributions makes it the stricter; that the noise's weights follow the residuals makes it an approximation,
+whose rate `benchmarks/tournament.py` measures.
 """
 
 from __future__ import annotations
