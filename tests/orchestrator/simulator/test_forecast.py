@@ -64,7 +64,8 @@ def test_dollars_are_told_where_the_config_has_a_price_and_unknown_elsewhere() -
     priced = told.model_copy(update={"prices": told.prices.model_copy(update={"usd_per_gpu_hour": 2.0})})
     found = forecast(told, wanted, repeats=2, seed=0)
     assert "unknown: the config has no prices.usd_per_gpu_hour" in forecast_text(found, told, wanted, 0)
-    assert "dollars       27." in forecast_text(found, priced, wanted, 0)
+    hours = sum(night.gpu_hours for night in found.nights) / 2
+    assert f"dollars       {2.0 * hours:.2f} for GPUs" in forecast_text(found, priced, wanted, 0)
 
 
 @pytest.mark.parametrize("policy", [None, "solo", "greedy", "two-sigma", "three-seeds", "best-of-wave"])
