@@ -26,7 +26,7 @@ LOCAL_FDR_SHARE = 0.8
 LOCAL_FDR_CAP = 0.25
 GIVEN_UP_FROM = 0.60  # probability of no help, once it was measured in a block
 MOST_BLOCKS = 6  # in which one candidate is measured
-SUSPECT_AFTER = 2  # crashed rows, and not one that ran
+SUSPECT_AFTER = 3  # crashed rows, and not one that ran: of two, one in four of the innocent would be suspected
 
 
 def close(block: Block, *, in_time: bool) -> BlockClosed:

@@ -72,7 +72,8 @@ def judge_final(ledger: Ledger, stack: Stack, settings: Settings) -> StackDecide
     if kept is None or (kept and any(trial.ended is None and trial.started.purpose is Purpose.FINAL for trial in trials)):
         return None  # a crash may yet arrive from a trial that still runs
     evidence = evidence_of(contrast, samples, reference, 1.0 - better, "final", None, None)
-    told = f"{evidence.effect:+.4g} ± {evidence.stderr:.2g} over {samples.n} trials against the champion's {reference.n}"
+    plural = "" if samples.n == 1 else "s"
+    told = f"{evidence.effect:+.4g} ± {evidence.stderr:.2g} over {samples.n} trial{plural} against the champion's {reference.n}"
     return StackDecided(name, kept, told, evidence)
 
 
