@@ -266,6 +266,17 @@ def test_the_same_blocks_in_the_same_order_give_the_same_numbers_to_the_byte() -
     assert first.noise_sd == second.noise_sd
 
 
+@pytest.mark.parametrize("tell", [Beliefs.p_null, Beliefs.e_values])
+def test_what_is_told_of_one_does_not_depend_on_who_else_is_asked_about(tell: Callable[[Beliefs, list[str]], Array]) -> None:
+    # Else a resumed campaign, which asks about those that are left, differs in the last digit.
+    rng, beliefs = np.random.default_rng(6), believed()
+    names = [f"c{nth}" for nth in range(14)]
+    for _ in range(3):
+        beliefs.learn(measured(rng, {name: SD * (nth - 9) / 5 for nth, name in enumerate(names)}, 16, normal))
+    together = tell(beliefs, names).tolist()
+    assert [float(tell(beliefs, [name])[0]) for name in names] == together
+
+
 def test_asking_changes_nothing() -> None:
     asked, silent = believed(), believed()
     for _ in range(4):
