@@ -114,7 +114,16 @@ class BlockBook:
         block.todo.append(started.row)
 
     def strike(self, candidate: str) -> None:
-        """It is in no further row of the open blocks."""
+        """It is in no further row of the open blocks; those that crashed with it are run again without it."""
         for block in self.open.values():
-            if candidate in block.opened.candidates:
-                block.struck.add(candidate)
+            if candidate not in block.opened.candidates:
+                continue
+            block.struck.add(candidate)
+            lost = [
+                row
+                for row, found in block.rows.items()
+                if candidate in found.candidates and found.outcome not in (None, Outcome.OK)
+            ]
+            for row in lost:
+                del block.rows[row]
+                block.todo.append(row)

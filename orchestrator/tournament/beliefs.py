@@ -46,7 +46,8 @@ REMEMBERED = 600  # candidates from which the distribution is learnt, the last o
 
 # -- the noise, in units of the first repeats' standard deviation
 NODES: Array = np.exp(np.linspace(-2.2, 2.2, 27))
-_LOG_NODES: Array = np.log(NODES)
+# Repeats that are equal say little of the noise, as of a metric of few digits: up to a hundred million times the resolution.
+_WIDE_NODES: Array = np.exp(np.linspace(-2.2, 18.6, len(NODES)))
 FORGETS = 0.98  # at each block: so the belief follows a noise that changes, and stays humble
 _NULL_HARM = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)  # shares of harm in the six distributions under which nothing helps
 _TINY = 1e-290
@@ -60,7 +61,7 @@ def _start() -> Array:
 
 
 START: Array = _start()
-_HELPFUL_START: Array = START[HELPS] / START[HELPS].sum()
+_HELPFUL_START: Array = np.where(HELPS, START, 0.0) / START[HELPS].sum()
 
 
 class Beliefs:
@@ -76,7 +77,12 @@ class Beliefs:
         self._repeats_squares, self._repeats_df = df * sd**2, df
         self._sign = 1.0 if minimize else -1.0
         self._alpha = alpha
-        self._noise: Array = -df * _LOG_NODES - 0.5 * df * (sd / self.unit) ** 2 / NODES**2
+        equal = sd <= floor
+        self._nodes = _WIDE_NODES if equal else NODES
+        self._log_nodes: Array = np.log(self._nodes)
+        self._noise: Array = -df * self._log_nodes - 0.5 * df * (sd / self.unit) ** 2 / self._nodes**2
+        if equal:
+            self._noise = np.zeros(len(self._nodes))
         self.noise_sd = self._believed_sd()
         self._likelihood: dict[str, Array] = {}  # log, on GRID, by candidate; the last one to be measured comes last
         self._learnt_from = 0
@@ -90,11 +96,11 @@ class Beliefs:
         """Take in what a block has shown."""
         self.closed += 1
         residual = (math.sqrt(block.residual_squares) / self.unit) ** 2
-        noise = self._noise - block.residual_df * _LOG_NODES - 0.5 * residual / NODES**2
+        noise = self._noise - block.residual_df * self._log_nodes - 0.5 * residual / self._nodes**2
         noise -= noise.max()
         if block.candidates:
             effects = self._sign * np.asarray(block.effects) / self.unit
-            density = _log_density(effects, np.asarray(block.spreads))
+            density = _log_density(effects, np.asarray(block.spreads), self._nodes)
             self._ask_the_guard(block.candidates, density, noise)
             weights = _normalised(noise)
             added = np.log(np.einsum("s,ksd->kd", weights, np.exp(density)) + _TINY)
@@ -136,7 +142,7 @@ class Beliefs:
 
     def _believed_sd(self) -> float:
         """Standard deviation between repeats, in the metric's own units: the belief's geometric mean."""
-        return float(np.exp(_normalised(self._noise) @ _LOG_NODES)) * self.unit
+        return float(np.exp(_normalised(self._noise) @ self._log_nodes)) * self.unit
 
     def repeats_variance(self, leaning_on: float) -> float:
         """Of repeats of one commit alone, leaning with the weight of one repeat on another estimate."""
@@ -144,13 +150,13 @@ class Beliefs:
 
     def p_null(self, candidates: Sequence[str]) -> Array:
         """For each candidate the probability that it does not help; before it was measured, what is generally so."""
-        return np.asarray(self._posterior(candidates)[:, ~HELPS].sum(axis=1))
+        return np.asarray((self._posterior(candidates) * ~HELPS).sum(axis=1))  # row by row: whoever else is asked about
 
     def e_values(self, candidates: Sequence[str]) -> Array:
         """For each, the likelihood of "it helps", over effects of all sizes, over that of "exactly nothing"."""
         found = np.array([self._likelihood.get(name, np.zeros(len(GRID))) for name in candidates]).reshape(-1, len(GRID))
-        ratios = np.minimum(found[:, HELPS] - found[:, [_ZERO]], 690.0)
-        return np.asarray(np.exp(ratios) @ _HELPFUL_START)
+        ratios = np.minimum(found - found[:, [_ZERO]], 690.0)
+        return np.asarray((np.exp(np.where(HELPS, ratios, 0.0)) * _HELPFUL_START).sum(axis=1))
 
     def expected(self, candidate: str) -> float:
         """Posterior mean of its effect, negative is better, in the metric's own units."""
@@ -164,8 +170,9 @@ class Beliefs:
 
     def helpful_size(self) -> float:
         """What a helpful edit brings on average, in the metric's own units, > 0."""
-        helpful = self.prior[HELPS]
-        return float(helpful @ -GRID[HELPS] / helpful.sum()) * self.unit
+        usual = HELPS & (np.abs(GRID) <= _NEAR[-1])  # the far points hold pseudo-counts alone, and would outweigh all others
+        helpful = self.prior[usual]
+        return float(helpful @ -GRID[usual] / helpful.sum()) * self.unit
 
     def _posterior(self, candidates: Sequence[str]) -> Array:
         known = [np.log(self.prior) + self._likelihood.get(name, 0.0) for name in candidates]
@@ -179,9 +186,9 @@ def pooled(heats: Sequence[Heat]) -> tuple[float, float]:
     return math.fsum(p * heat.effect for p, heat in zip(precision, heats, strict=True)) / total, total**-0.5
 
 
-def _log_density(effects: Array, spreads: Array) -> Array:
+def _log_density(effects: Array, spreads: Array, nodes: Array) -> Array:
     """Of an observed effect, for each noise and true effect: `[candidates, NODES, GRID]`, up to one constant a candidate."""
-    variance = (spreads[:, None] * NODES)[:, :, None] ** 2 + _CELLS
+    variance = (spreads[:, None] * nodes)[:, :, None] ** 2 + _CELLS
     squares = (effects[:, None] - GRID)[:, None, :] ** 2 / variance
     density = -0.5 * (squares + np.log(variance))
     # A far point stands for a wide cell, but not for one that reaches over to the other side.

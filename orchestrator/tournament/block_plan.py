@@ -189,7 +189,8 @@ def _spare(size: int, ledger: Ledger, outlook: Outlook) -> int:
 
 def _too_few(ledger: Ledger, candidates: list[Candidate], settings: Settings, outlook: Outlook) -> SentSolo | None:
     """Too few for a block: they wait a moment for company, then race alone, the most promising first."""
-    if not candidates or settings.lanes == "blocks" or outlook.trials_left <= outlook.reserved:
+    waits = settings.lanes == "blocks" and outlook.more_to_come
+    if not candidates or waits or outlook.trials_left <= outlook.reserved:
         return None
     racing = sum(c.alone for c in ledger.pending.values() if c.state in (CandidateState.WAITING, CandidateState.RACING))
     if racing >= len(ledger.workers):

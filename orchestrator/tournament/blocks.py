@@ -39,42 +39,38 @@ def close(block: Block, *, in_time: bool) -> BlockClosed:
     rows = sorted((row, found) for row, found in block.rows.items() if found.value is not None)
     y = np.array([found.value for _, found in rows], dtype=np.float64)
     held = np.array([[name in found.candidates for name in opened.candidates] for _, found in rows], dtype=np.float64)
-    told = _distinguishable(held) if len(rows) else np.zeros(len(opened.candidates), dtype=bool)
-    if not told.any():
-        return BlockClosed(block.name, (), (), (), (), len(rows), float(y.mean()) if len(rows) else float("nan"), 0.0, 0)
-    columns = [np.ones((len(rows), 1)), held[:, told]]
-    if in_time and len(rows) - 1 - int(told.sum()) >= 2:
+    if not rows:
+        return BlockClosed(block.name, (), (), (), (), 0, 0.0, 0.0, 0)
+    columns = [np.ones((len(rows), 1)), held]
+    if in_time and len(rows) - 1 - held.shape[1] >= 2:
         at = np.array([found.nth for _, found in rows], dtype=np.float64)
-        columns.append(((at - at.mean()) / at.std())[:, None])
+        columns.append(((at - at.mean()) / (at.std() or 1.0))[:, None])
     design = np.hstack(columns)
-    inverse = np.linalg.inv(design.T @ design)
-    found_ = inverse @ (design.T @ y)
-    residuals = y - design @ found_
-    k = int(told.sum())
+    told = _told_apart(design)[1 : held.shape[1] + 1]
+    if not told.any():
+        return BlockClosed(block.name, (), (), (), (), len(rows), float(y.mean()), 0.0, 0)
+    inverse = np.linalg.pinv(design.T @ design, hermitian=True)
+    fitted = inverse @ (design.T @ y)
+    residuals = y - design @ fitted
+    spreads = np.sqrt(np.diag(inverse)[1 : held.shape[1] + 1])
     return BlockClosed(
         block.name,
         tuple(name for name, is_told in zip(opened.candidates, told, strict=True) if is_told),
-        tuple(found_[1 : k + 1].tolist()),
-        tuple(np.sqrt(np.diag(inverse)[1 : k + 1]).tolist()),
+        tuple(fitted[1 : held.shape[1] + 1][told].tolist()),
+        tuple(spreads[told].tolist()),
         tuple(int(n) for n in held[:, told].sum(axis=0)),
         len(rows),
-        float(found_[0]),
+        float(fitted[0]),
         float(residuals @ residuals),
-        max(0, len(rows) - design.shape[1]),
+        max(0, len(rows) - int(np.linalg.matrix_rank(design))),
     )
 
 
-def _distinguishable(held: np.ndarray) -> np.ndarray:
-    """Which columns, with the intercept and each other, can be told apart; the later ones give way."""
-    told = np.zeros(held.shape[1], dtype=bool)
-    basis = np.ones((len(held), 1)) / np.sqrt(len(held))
-    for nth, column in enumerate(held.T):
-        rest = column - basis @ (basis.T @ column)
-        size = float(np.linalg.norm(rest))
-        if size > 0.3:
-            told[nth] = True
-            basis = np.hstack([basis, (rest / size)[:, None]])
-    return told
+def _told_apart(design: np.ndarray) -> np.ndarray:
+    """Which coefficients the rows determine: those in which no combination of columns that adds up to nothing takes part."""
+    _, sizes, directions = np.linalg.svd(design, full_matrices=True)
+    rank = int((sizes > 1e-8 * sizes[0]).sum())
+    return np.asarray((np.abs(directions[rank:]) < 1e-8).all(axis=0))
 
 
 def judge_blocks(ledger: Ledger, beliefs: Beliefs, p_null: Mapping[str, float], settings: Settings) -> CandidateDecided | None:
@@ -163,6 +159,8 @@ def suspect_of(ledger: Ledger, block: Block) -> SentSolo | None:
             for name in row.candidates:
                 crashed[name] = crashed.get(name, 0) + 1
     if not crashed:
+        return None
+    if not any(row.outcome is Outcome.OK for row in block.rows.values()):
         return None
     ran = {name for row in block.rows.values() if row.outcome is Outcome.OK for name in row.candidates}
     for name, times in crashed.items():

@@ -105,7 +105,8 @@ class Tournament:
             return doubt
         for block in ledger.blocks.open.values():
             if block.is_over and not self._is_held(block.name):
-                suspect = machines.suspected(ledger, block, beliefs) if beliefs is not None and beliefs.closed else None
+                may_ask = beliefs is not None and beliefs.closed and ledger.suspicion is None  # one suspicion at a time
+                suspect = machines.suspected(ledger, block, beliefs) if beliefs is not None and may_ask else None
                 return suspect or blocks.close(block, in_time=len(ledger.workers) == 1)
         return self._at_fault() or self._judge_blocks()
 

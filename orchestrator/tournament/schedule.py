@@ -58,7 +58,7 @@ def next_trial(ledger: Ledger, settings: Settings, promise: Promise, outlook: Ou
             or _new_candidate(ledger, settings)
             or _further_sample(ledger, settings, ledger.racing.values(), promise, at_once=settings.max_repeats)
             or block_plan.again(ledger, settings, outlook)
-            or _champion_again(ledger)
+            or _champion_again(ledger, outlook)
         )
     if not isinstance(choice, tuple):
         return choice
@@ -167,9 +167,16 @@ def _new_candidate(ledger: Ledger, settings: Settings) -> _Choice | Reapply | No
     return Purpose.RACE, waiting.commit, (waiting.id,), None
 
 
-def _champion_again(ledger: Ledger) -> _Choice | None:
+def _champion_again(ledger: Ledger, outlook: Outlook) -> _Choice | None:
     """Too little is left of the campaign for anything new: the champion's own mean becomes surer."""
-    if ledger.open_trials or ledger.won or ledger.open_stack or not ledger.pending or ledger.champion is None:
+    if (
+        math.isinf(outlook.trials_left)
+        or ledger.open_trials
+        or ledger.won
+        or ledger.open_stack
+        or not ledger.pending
+        or ledger.champion is None
+    ):
         return None
     return Purpose.REPEAT, ledger.champion.commit, (), None
 
