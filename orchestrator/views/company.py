@@ -10,6 +10,7 @@ from orchestrator.views.words import change, number, plural
 from workers.trial import Outcome
 
 SHOWN = 16  # samples on each side
+_FAULTS = (Outcome.CRASH, Outcome.TIMEOUT, Outcome.VIOLATION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,11 @@ class InBlock:
     final_of: str | None  # whose final its first row was
 
 
+def _failed(ledger: Ledger, block: Block, trial: str) -> bool:
+    ended, started = ledger.trials[trial].ended, ledger.trials[trial].started
+    return started.block == block.name and ended is not None and ended.outcome in _FAULTS
+
+
 def blocks_of(ledger: Ledger, candidate: Candidate) -> list[InBlock]:
     """Oldest first."""
     return [
@@ -47,7 +53,7 @@ def _seen(ledger: Ledger, block: Block, candidate: Candidate) -> InBlock:
         others=len(block.opened.candidates) - 1,
         size=block.opened.size,
         ran=sum(row.value is not None for row in rows),
-        crashed=sum(row.outcome not in (None, Outcome.OK) for row in rows if candidate.id in row.candidates),
+        crashed=sum(_failed(ledger, block, name) for name in candidate.trials),  # run again since, or not
         with_it=[row.value for row in rows if row.value is not None and candidate.id in row.candidates],
         without=[row.value for row in rows if row.value is not None and candidate.id not in row.candidates],
         effect=heat.effect if heat is not None else None,

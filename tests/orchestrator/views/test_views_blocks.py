@@ -97,7 +97,8 @@ def test_every_fate_in_blocks_is_told(record: Record) -> None:
 
 
 def test_a_row_that_crashed_is_blamed_on_nobody(record: Record) -> None:
-    crashed = next(row for row in record.ledger.blocks.blocks["b0001"].rows.values() if row.outcome is Outcome.CRASH)
+    rows = [trial for trial in record.ledger.trials.values() if trial.started.block == "b0001" and trial.ended is not None]
+    crashed = next(trial.started for trial in rows if trial.ended is not None and trial.ended.outcome is Outcome.CRASH)
     assert "1 trial with it failed; others were in them too, so nobody is blamed" in show(record, crashed.candidates[0])
     lines = "\n".join(log(record))
     assert f"crash with {len(crashed.candidates)} edits together, blamed on none of them" in lines.replace(" after 3.0 s", "")
