@@ -44,10 +44,10 @@ class Corpus(Protocol):
         ...
 
 
-# Whole packages that neither Python's start, nor torch (its compiler included), nor train.py imports, so that a sandbox
-# can hide their files. Those that this Python lacks are passed over.
+# Whole packages that neither Python's start, nor torch (its compiler and what that asks of other libraries included), nor
+# train.py imports, so that a sandbox can hide their files. Those that this Python lacks are passed over.
 VAL_PACKAGES = ("mailbox", "wsgiref", "ftplib", "turtledemo", "optparse", "modulefinder", "wave", "curses", "fileinput")
-TEST_PACKAGES = ("imaplib", "xmlrpc", "smtplib", "sqlite3", "poplib", "trace", "pyclbr", "shelve", "dbm", "tabnanny")
+TEST_PACKAGES = ("imaplib", "xmlrpc", "smtplib", "nntplib", "poplib", "trace", "pyclbr", "shelve", "dbm", "tabnanny")
 
 # Not text that people wrote, or files that differ from one build of the same Python to the next.
 SKIPPED_FOLDERS = {"site-packages", "dist-packages", "__pycache__", "test", "tests", "idle_test", "_bundled", "encodings"}
@@ -72,7 +72,7 @@ class Embedded:
         self._root = root or Path(sysconfig.get_path("stdlib"))
 
     def key(self) -> str:
-        identity = f"1 {platform.python_implementation()} {platform.python_version()} {self._root}"
+        identity = f"2 {platform.python_implementation()} {platform.python_version()} {self._root}"
         return f"embedded-{platform.python_version()}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
 
     def documents(self, split: Split) -> Iterator[str]:

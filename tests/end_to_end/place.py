@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 REGATTA = str(Path(sys.executable).with_name("regatta"))
 
@@ -84,3 +87,16 @@ class Place:
 def swap(old: str, new: str, description: str) -> dict[str, Any]:
     """A proposal that changes one text of values.py."""
     return {"description": description, "edits": [{"path": "values.py", "search": old, "replace": new}]}
+
+
+def wait_for(what: Callable[[], bool], patience_s: float = 60.0) -> None:
+    deadline = time.monotonic() + patience_s
+    while not what():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.02)
+
+
+def running_commands() -> list[str]:
+    """The command line of every process of this machine, whole: `ps` cuts them where COLUMNS is set."""
+    found = (process.info["cmdline"] for process in psutil.process_iter(["cmdline"]))
+    return [" ".join(command) for command in found if command]

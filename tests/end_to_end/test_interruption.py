@@ -7,24 +7,16 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from place import MEASURE, Place, swap
+from place import MEASURE, Place, running_commands, swap, wait_for
 
 from orchestrator.edits import Edit
 from orchestrator.events import Proposed
 from orchestrator.journal import Journal
 
 PROPOSALS = [swap("a=1.0", f"a=1.0 + {n / 50}", f"worse by {n}") for n in range(1, 11)] + [swap("b=2.0", "b=1.0", "good b")]
-
-
-def wait_for(what: Callable[[], bool], patience_s: float = 60.0) -> None:
-    deadline = time.monotonic() + patience_s
-    while not what():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -82,8 +74,7 @@ def test_a_killed_head_leaves_no_candidate_and_resume_finishes(running: tuple[Pl
 
 def candidates_of(place: Place) -> list[str]:
     """The candidates of this place alone: other tests' campaigns run beside this one."""
-    listing = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    return [line for line in listing.splitlines() if line.endswith(f"python measure.py {place.path}")]
+    return [command for command in running_commands() if command.endswith(f"python measure.py {place.path}")]
 
 
 def test_two_heads_never_run_one_directory_and_stop_ends_the_first(running: tuple[Place, subprocess.Popen[str]]) -> None:

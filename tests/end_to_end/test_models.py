@@ -6,12 +6,10 @@ import json
 import os
 import re
 import signal
-import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from place import Place
+from place import Place, wait_for
 from scripted_model import Fail, Hang, Raw, Reply, Say, ScriptedModel, candidate
 
 KEY = "sk-scripted-key-of-the-tests-31337"
@@ -66,13 +64,6 @@ def test_a_models_edits_are_kept_and_what_they_cost_is_counted(place: Place) -> 
     everything = b"".join(path.read_bytes() for path in (place.path / "runs").rglob("*") if path.is_file())
     assert KEY.encode() not in everything
     assert all(KEY not in prompt for prompt in model.prompts())
-
-
-def wait_for(what: Callable[[], bool], patience_s: float = 60.0) -> None:
-    deadline = time.monotonic() + patience_s
-    while not what():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
 
 
 def slow_target(place: Place, sd: float = 0.01) -> None:

@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 import re
 import signal
-import subprocess
-import time
 import uuid
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from place import Place, swap
+from place import Place, running_commands, swap, wait_for
 
 DOCUMENTATION = Path(__file__).parents[2] / "docs/agents.md"
 # Lets the first value vanish that is still there; says what it does, and what that cost.
@@ -31,16 +28,8 @@ echo '{"total_cost_usd": 0.25}'
 """
 
 
-def wait_for(what: Callable[[], bool], patience_s: float = 60.0) -> None:
-    deadline = time.monotonic() + patience_s
-    while not what():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
-
-
 def alive(marker: str) -> bool:
-    listing = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    return marker in listing
+    return any(marker in command for command in running_commands())
 
 
 def program(command: str, **keys: Any) -> list[dict[str, Any]]:
