@@ -250,9 +250,7 @@ class Limits(_Section):
     usd: Positive | None = None
     energy_wh: Positive | None = None
     plateau: Count | None = None
-    worth_per_gpu_hour: Annotated[
-        None, _never_yet("comes with a later version; use plateau, which stops when nothing is kept any more")
-    ] = None
+    worth_per_gpu_hour: Positive | None = None  # in the objective's own units
 
 
 class Prices(_Section):

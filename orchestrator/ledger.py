@@ -345,7 +345,7 @@ class Ledger:
         del self.open_trials[event.trial]
         self._release(open_trial, event)
         self.running_of[open_trial.started.commit] -= 1
-        at_fault = event.outcome in (Outcome.CRASH, Outcome.TIMEOUT, Outcome.VIOLATION)
+        at_fault = event.outcome.by_own_fault
         if open_trial.started.purpose is ev.Purpose.SMOKE and at_fault:
             self._suspect(open_trial.started.candidates)
         if open_trial.started.block is not None:
@@ -397,7 +397,7 @@ class Ledger:
         self.gpu_seconds += ended.wall_s * trial.started.gpus
         if ended.energy_j is not None:
             self.energy_j = (self.energy_j or 0.0) + ended.energy_j
-        if ended.outcome in (Outcome.INFRA, Outcome.CANCELLED) and trial.started.purpose is ev.Purpose.RACE:
+        if ended.outcome.is_wasted and trial.started.purpose is ev.Purpose.RACE:
             for candidate in map(self._candidate, trial.started.candidates):
                 candidate.raced -= trial.id in candidate.race_trials
         if ended.outcome is Outcome.INFRA:

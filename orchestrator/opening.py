@@ -230,6 +230,7 @@ def settings_of(config: Config, made: tuple[AnyProposer, ...], ledger: Ledger) -
             limits.usd,
             limits.energy_wh,
             limits.plateau,
+            limits.worth_per_gpu_hour,
         ),
         prices=Prices(config.prices.usd_per_gpu_hour or 0.0, config.prices.usd_per_kwh or 0.0),
     )

@@ -15,7 +15,6 @@ from orchestrator.tournament.beliefs import Beliefs
 from orchestrator.tournament.blocks import GIVEN_UP_FROM, MOST_BLOCKS
 from orchestrator.tournament.decisions import Compose, StartTrial
 from orchestrator.tournament.settings import Settings
-from workers.trial import Outcome
 
 LARGEST = 64  # 128 brings 3 % more at sd 3e-4 and 7 % at 2e-3, twice as late
 FIRST = 64
@@ -26,7 +25,6 @@ PATIENCE_S = 60.0  # at most: so long do too few candidates wait for company whi
 CROWDED = 0.65  # a block less full than this share of its size, for clashes, leaves GPU time unused
 SMOKE_FROM = 0.3  # crashes expected in a block: from here on candidates are tested before
 _CRASHES_AT_START, _RUNS_AT_START = 0.5, 25.0  # what is thought of a candidate before any has run
-_WASTED = (Outcome.INFRA, Outcome.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +240,7 @@ def crashed_alone(ledger: Ledger, candidate: Candidate) -> str | None:
     """The trial in which a candidate crashed with nobody else in it; None where there is none."""
     for name in reversed(candidate.trials):
         trial = ledger.trials[name]
-        if trial.ended is None or trial.ended.outcome in (*_WASTED, Outcome.OK):
+        if trial.ended is None or not trial.ended.outcome.by_own_fault:
             continue
         if trial.started.purpose is Purpose.SMOKE and trial.started.candidates == (candidate.id,):
             return name

@@ -149,7 +149,7 @@ def _told(evidence: Evidence) -> str:
 
 
 def suspect_of(ledger: Ledger, block: Block) -> SentSolo | None:
-    """One whose every row in this block has crashed, in two at least, while others ran: it is to race alone.
+    """One whose every row in this block has crashed, in three at least, while others ran: it is to race alone.
 
     A row that crashed is blamed on nobody; only a candidate that crashes alone is a crash.
     """
@@ -169,7 +169,3 @@ def suspect_of(ledger: Ledger, block: Block) -> SentSolo | None:
                 name, f"each of its {times} trials in {block.name} crashed; alone it shows whether by its own fault"
             )
     return None
-
-
-def rows_left(ledger: Ledger) -> int:
-    return sum(len(block.todo) for block in ledger.blocks.open.values())

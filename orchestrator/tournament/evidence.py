@@ -122,8 +122,8 @@ def p_better(contrast: Contrast) -> float:
     return float(stdtr(contrast.noise_df, -contrast.effect / contrast.stderr))
 
 
-def learn_prior(contrasts: Sequence[Contrast]) -> EffectPrior:
-    """The distribution of effects behind these observed ones: EM from the generic start, which keeps 20 pseudo-counts."""
+def learn_prior(contrasts: Sequence[Contrast], pseudo_counts: float = PSEUDO_COUNTS) -> EffectPrior:
+    """The distribution of effects behind these observed ones: EM from the generic start, which keeps its pseudo-counts."""
     start = EffectPrior.start()
     if not contrasts:
         return start
@@ -138,7 +138,7 @@ def learn_prior(contrasts: Sequence[Contrast]) -> EffectPrior:
     for _ in range(EM_ROUNDS):
         posterior = likelihood * weights
         posterior /= posterior.sum(axis=1, keepdims=True)
-        weights = (posterior.sum(axis=0) + PSEUDO_COUNTS * base) / (len(rows) + PSEUDO_COUNTS)
+        weights = (posterior.sum(axis=0) + pseudo_counts * base) / (len(rows) + pseudo_counts)
     k = len(SCALES)
     return EffectPrior(weights[:k], float(weights[k]), weights[k + 1 :])
 

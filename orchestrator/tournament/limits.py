@@ -8,8 +8,8 @@ from orchestrator.events import StopReason
 from orchestrator.ledger import Ledger
 from orchestrator.tournament.settings import Prices, Settings
 
-# These two only end the proposing: whatever is under way is raced to its end.
-PROPOSING_ENDS = frozenset({StopReason.CANDIDATES, StopReason.PROPOSALS})
+# These only end the proposing: whatever is under way is raced to its end.
+PROPOSING_ENDS = frozenset({StopReason.CANDIDATES, StopReason.PROPOSALS, StopReason.WORTH})
 
 FINALS_AT_THE_END = 2  # trials that are kept back for what the last block brings
 FINAL_ROUND = 1.1  # trial times that a final takes, at the end of a campaign that a clock ends
@@ -30,7 +30,7 @@ def usd(ledger: Ledger, prices: Prices) -> float:
 
 
 def reached(ledger: Ledger, settings: Settings, now: float) -> StopReason | None:
-    """The first limit that is reached at Unix time `now`."""
+    """The first limit that is reached at Unix time `now`. Of worth, which is an estimate, `Worth` tells."""
     limits = settings.limits
     energy = energy_wh(ledger)
     checks = (

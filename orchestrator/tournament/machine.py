@@ -7,7 +7,7 @@ out each decision before it asks for the next, so a decision is never taken twic
 from __future__ import annotations
 
 from orchestrator.candidate import CandidateState
-from orchestrator.events import CandidateDecided, LimitReached, SentSolo, Verdict
+from orchestrator.events import CandidateDecided, LimitReached, SentSolo, StopReason, Verdict
 from orchestrator.ledger import RESTS_AFTER, Candidate, Ledger
 from orchestrator.tournament import block_plan, blocks, limits, machines
 from orchestrator.tournament.beliefs import Beliefs
@@ -19,9 +19,9 @@ from orchestrator.tournament.proposals import AtOnce, Proposals
 from orchestrator.tournament.race import LearntPrior, contrast_between, judge_race
 from orchestrator.tournament.schedule import next_trial
 from orchestrator.tournament.settings import Settings
+from orchestrator.tournament.worth import Worth
 from workers.trial import Outcome
 
-OWN_FAULTS = (Outcome.CRASH, Outcome.TIMEOUT, Outcome.VIOLATION)
 INFRA_IN_A_ROW = 10  # after so many failures of the machines without one success (three on each worker), a person is needed
 
 
@@ -31,6 +31,7 @@ class Tournament:
         self.settings = settings
         self._proposals = proposals or AtOnce()
         self._prior = LearntPrior()
+        self._worth = Worth(minimize=settings.minimize)
         self._judged: object = None  # the state of the evidence at which no race was ready to be decided
         self._blocks_judged: object = None  # and at which no candidate in blocks
         self._faults_seen: object = None
@@ -57,7 +58,7 @@ class Tournament:
         ledger = self.ledger
         for trial in ledger.trials_of.get(ledger.base, []):
             ended = trial.ended
-            if ended is not None and ended.outcome in (Outcome.CRASH, Outcome.TIMEOUT, Outcome.VIOLATION):
+            if ended is not None and ended.outcome.by_own_fault:
                 detail = f"the base commit's own trial ended as {ended.outcome}: {ended.reason}"
                 return GiveUp(detail, trial.id)
         if ledger.infra_in_a_row >= max(INFRA_IN_A_ROW, RESTS_AFTER * len(ledger.workers)):
@@ -123,7 +124,7 @@ class Tournament:
     def _at_fault(self) -> SentSolo | CandidateDecided | None:
         """What becomes of who may have crashed a smoke test or a block's rows; looked at after each further crash."""
         ledger = self.ledger
-        crashes = sum(n for outcome, n in ledger.outcomes.items() if outcome in OWN_FAULTS)
+        crashes = sum(n for outcome, n in ledger.outcomes.items() if outcome.by_own_fault)
         if self._faults_seen == (crashes, ledger.states[CandidateState.CRASHED], ledger.ran):
             return None
         for candidate in ledger.pending.values():
@@ -193,10 +194,15 @@ class Tournament:
         before = self.ledger.limit
         if before is not None and before not in limits.PROPOSING_ENDS:
             return None
-        reason = limits.reached(self.ledger, self.settings, now)
+        reason = limits.reached(self.ledger, self.settings, now) or self._worth_reached()
         if reason is None or (before is not None and reason in limits.PROPOSING_ENDS):
             return None
         return LimitReached(reason)
+
+    def _worth_reached(self) -> StopReason | None:
+        least = self.settings.limits.worth_per_gpu_hour
+        expected = None if least is None else self._worth.per_gpu_hour(self.ledger)
+        return StopReason.WORTH if expected is not None and least is not None and expected < least else None
 
     def _stack(self) -> BuildStack | None:
         ledger = self.ledger

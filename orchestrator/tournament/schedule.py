@@ -26,7 +26,6 @@ from orchestrator.tournament.race import outcome_of
 from orchestrator.tournament.settings import Settings
 from workers.trial import Outcome
 
-_WASTED = (Outcome.INFRA, Outcome.CANCELLED)
 _Choice = tuple[Purpose, str, tuple[str, ...], str | None]  # purpose, commit, candidates, stack
 Promise = Callable[[Candidate], float]
 Step = StartTrial | Reapply | Compose | BlockOpened | SentSolo
@@ -205,7 +204,7 @@ def _seed(ledger: Ledger, settings: Settings, purpose: Purpose, commit: str, sub
         subject = " ".join([subject, "on", *_kept_by(ledger, ledger.candidates[subject].base or "")])
     if settings.common_seeds:
         subject = "common"
-    taken = {t.started.seed for t in ledger.trials_of.get(commit, []) if outcome_of(t) not in _WASTED}
+    taken = {t.started.seed for t in ledger.trials_of.get(commit, []) if not (t.ended and t.ended.outcome.is_wasted)}
     return next(seed for nth in count() if (seed := _drawn(f"{settings.seed}/{subject}/{nth}")) not in taken)
 
 

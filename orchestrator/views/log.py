@@ -203,7 +203,7 @@ def _some(candidates: tuple[str, ...], limit: int = 8) -> str:
 
 def _blamed(started: ev.TrialStarted, ended: ev.TrialEnded) -> str:
     """Whom a failure of several candidates together is held against: nobody, before one fails alone."""
-    at_fault = ended.outcome in (Outcome.CRASH, Outcome.TIMEOUT, Outcome.VIOLATION)
+    at_fault = ended.outcome.by_own_fault
     if not at_fault or len(started.candidates) < 2:
         return ""
     if started.purpose is ev.Purpose.SMOKE:

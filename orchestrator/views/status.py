@@ -16,6 +16,7 @@ from orchestrator.events import WorkerState
 from orchestrator.ledger import CandidateState, Ledger
 from orchestrator.proposers.llm.record import tokens_used
 from orchestrator.tournament import limits
+from orchestrator.tournament.worth import Worth
 from orchestrator.views.loading import Record, prices_of
 from orchestrator.views.plain import one_line
 from orchestrator.views.standing import HeldOut, held_out, limit_stands, mean_of, provenance, time_left_s, workers_of
@@ -63,6 +64,7 @@ class SpendStatus:
     usd: float
     gpu_hours: float
     energy_wh: float | None
+    expected_gain_per_gpu_hour: float | None  # of the next one, in the objective's own units
     usd_per_kept: float | None  # all dollars, GPUs and energy included, by the candidates kept
 
 
@@ -180,7 +182,13 @@ def _champion(ledger: Ledger) -> ChampionStatus:
 
 def _spend(ledger: Ledger, config: Config) -> SpendStatus:
     usd, kept = limits.usd(ledger, prices_of(config)), ledger.states[CandidateState.KEPT]
-    return SpendStatus(usd, limits.gpu_hours(ledger), limits.energy_wh(ledger), usd / kept if kept else None)
+    return SpendStatus(
+        usd, limits.gpu_hours(ledger), limits.energy_wh(ledger), _worth(ledger, config), usd / kept if kept else None
+    )
+
+
+def _worth(ledger: Ledger, config: Config) -> float | None:
+    return Worth(minimize=config.objective.direction == "minimize").per_gpu_hour(ledger)
 
 
 def _workers(ledger: Ledger) -> list[WorkerStatus]:
@@ -206,6 +214,7 @@ def status_text(status: Status) -> str:
         ("trials", _trials_text(status)),
         ("limits", _limits_text(status)),
         ("spent", _spent_text(status.spend)),
+        *([("worth", _worth_text(status))] if status.spend.expected_gain_per_gpu_hour is not None else []),
         *(("" if nth else "proposers", earned_text(each)) for nth, each in enumerate(status.proposers)),
         ("sandbox", _sandbox_text(status.sandbox)),
     ]
@@ -305,6 +314,14 @@ def _spent_text(spend: SpendStatus) -> str:
     energy = "energy unknown" if spend.energy_wh is None else f"{spend.energy_wh:.4g} Wh"
     a_keep = f" (${spend.usd_per_kept:.2f} a kept edit)" if spend.usd and spend.usd_per_kept is not None else ""
     return f"${spend.usd:.2f}{a_keep}, {spend.gpu_hours:.3g} GPU hours, {energy}"
+
+
+def _worth_text(status: Status) -> str:
+    expected = status.spend.expected_gain_per_gpu_hour
+    assert expected is not None
+    text = f"another GPU-hour can be expected to improve {status.objective.metric} by {expected:.2g}"
+    champion = status.champion.mean
+    return text + (f" ({100 * expected / abs(champion):.2g} %)" if champion else "")
 
 
 def earned_text(earned: Earned) -> str:
