@@ -60,6 +60,7 @@ TRANSITIONS: dict[CandidateState, frozenset[CandidateState]] = {
             CandidateState.VIOLATION,
         }
     ),
+    CandidateState.INCONCLUSIVE: frozenset({CandidateState.WON}),
     CandidateState.WON: frozenset(
         {
             CandidateState.WAITING,
@@ -135,6 +136,11 @@ class Candidate:
     @property
     def commit(self) -> str | None:
         return self.admitted.commit if self.admitted else None
+
+    @property
+    def diff_lines(self) -> int:
+        """Lines that it adds and removes; 0 before it was admitted."""
+        return self.admitted.diff_lines if self.admitted else 0
 
     @property
     def base(self) -> str | None:

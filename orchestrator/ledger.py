@@ -18,6 +18,7 @@ from workers.trial import Outcome
 
 __all__ = ["PENDING", "Candidate", "CandidateState", "Champion", "IllegalTransitionError", "Ledger", "Stack", "Trial"]
 
+_MEASURED = (CandidateState.RACING, CandidateState.IN_BLOCKS, CandidateState.INCONCLUSIVE)
 RESTS_AFTER = 3  # trials in a row that the machine failed on one worker
 
 
@@ -74,6 +75,7 @@ class Ledger:
         self.racing: dict[str, Candidate] = {}  # those of the pending that race, in order of arrival
         self.answered: dict[str, Candidate] = {}  # those of the racing of which no trial runs, or one ended by its own fault
         self.won: list[str] = []  # in the order they won, until kept or turned down
+        self.near_misses: dict[str, Candidate] = {}  # left open on their numbers: they may pass when the bar has fallen
         self.decided_races: list[ev.Evidence] = []  # of every race that ended with a verdict on the numbers
         self.race_wins: list[ev.Evidence] = []
         self.wins_p_null = 0.0  # what they have spent of the budget for error: the sum of their p_null
@@ -283,7 +285,15 @@ class Ledger:
         candidate.race_since, candidate.raced = len(candidate.trials), 0
 
     def _decide(self, candidate: Candidate, event: ev.CandidateDecided, at: float) -> None:
-        if event.evidence is not None and candidate.state in (CandidateState.RACING, CandidateState.IN_BLOCKS):
+        if candidate.id in self.near_misses:
+            self._promote(candidate)
+        elif (
+            event.verdict is ev.Verdict.INCONCLUSIVE
+            and event.evidence is not None
+            and candidate.state is not CandidateState.WON
+        ):
+            self.near_misses[candidate.id] = candidate
+        if event.evidence is not None and candidate.state in _MEASURED:
             candidate.evidence = event.evidence
             self.decided_races.append(event.evidence)
         if event.verdict is ev.Verdict.WON:
@@ -297,6 +307,14 @@ class Ledger:
             if event.verdict is ev.Verdict.VIOLATION:
                 self._forget_its_numbers(candidate)
             self._end(candidate, VERDICT_STATE[event.verdict], event.reason, at)
+
+    def _promote(self, candidate: Candidate) -> None:
+        """A near miss is among the pending again: its final is to come."""
+        del self.near_misses[candidate.id]
+        self.pending[candidate.id] = candidate
+        candidate.decided_at = None
+        if candidate.evidence is not None:
+            self.decided_races.remove(candidate.evidence)
 
     def _forget_its_numbers(self, candidate: Candidate) -> None:
         """Who broke a rule is evidence of nothing: not of the noise, nor of what edits are worth, nor a keep that is spent."""

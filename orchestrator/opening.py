@@ -222,6 +222,7 @@ def settings_of(config: Config, made: tuple[AnyProposer, ...], ledger: Ledger) -
             for name, bound in config.objective.constraints.items()
         ),
         target=config.objective.target,
+        noninferiority_margin=config.objective.noninferiority_margin,
         limits=Limits(
             limits.trials,
             limits.candidates,

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -49,6 +49,11 @@ class Contrast:
     variance_factor: float  # u = 1/n + 1/m
     noise_sd: float  # > 0
     noise_df: int  # >= 1
+    margin: float = 0.0  # by which it may be worse: already taken off the effect
+
+    def shifted(self, margin: float) -> Contrast:
+        """The same against "worse by more than `margin`": evidence is then of non-inferiority."""
+        return replace(self, effect=self.effect - margin, margin=margin) if margin else self
 
     @property
     def stderr(self) -> float:

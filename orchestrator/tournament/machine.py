@@ -15,6 +15,8 @@ from orchestrator.tournament.block_plan import Outlook
 from orchestrator.tournament.decisions import BuildStack, Decision, Finish, GiveUp, MoveChampion, Propose, RestartTrial
 from orchestrator.tournament.evidence import noise_floor, p_null
 from orchestrator.tournament.finals import judge_final, next_stack, turned_down
+from orchestrator.tournament.margin import margin_for
+from orchestrator.tournament.near_misses import promoted
 from orchestrator.tournament.proposals import AtOnce, Proposals
 from orchestrator.tournament.race import LearntPrior, contrast_between, judge_race
 from orchestrator.tournament.schedule import next_trial
@@ -35,6 +37,7 @@ class Tournament:
         self._judged: object = None  # the state of the evidence at which no race was ready to be decided
         self._blocks_judged: object = None  # and at which no candidate in blocks
         self._faults_seen: object = None
+        self._near_misses_seen: object = None
         self._beliefs: Beliefs | None = None
         self._p_null: dict[str, float] = {}
         self._p_null_at = -1  # closed blocks
@@ -47,6 +50,7 @@ class Tournament:
             or self._final()
             or self._race()
             or self._block()
+            or self._near_miss()
             or self._limit(now)
             or self._stack()
             or self._trial(now)
@@ -153,6 +157,16 @@ class Tournament:
             self._blocks_judged = state
         return decided
 
+    def _near_miss(self) -> CandidateDecided | None:
+        """One that passes now; looked for after each win, with which alone the bar falls."""
+        state = (len(self.ledger.race_wins), self.ledger.wins_p_null, len(self.ledger.near_misses))
+        if not self.ledger.near_misses or state == self._near_misses_seen or self._no_more_trials():
+            return None
+        found = promoted(self.ledger, self.settings)
+        if found is None:
+            self._near_misses_seen = state
+        return found
+
     def _learnt(self) -> Beliefs | None:
         """The beliefs after every closed block; None before the baseline is there, and where there are no blocks."""
         ledger = self.ledger
@@ -171,9 +185,11 @@ class Tournament:
     def _p_null_in_blocks(self, beliefs: Beliefs) -> dict[str, float]:
         """Of the candidates that blocks have told of and that are undecided, the most promising first."""
         if self._p_null_at != beliefs.closed:
-            told = [candidate.id for candidate in self.ledger.in_blocks.values() if candidate.heats]
-            found = sorted(zip(beliefs.p_null(told).tolist(), told, strict=True))
-            self._p_null = {name: null for null, name in found}
+            told = [candidate for candidate in self.ledger.in_blocks.values() if candidate.heats]
+            margins = [margin_for(self.ledger, self.settings, candidate) for candidate in told]
+            nulls = beliefs.p_null([candidate.id for candidate in told], margins if any(margins) else ()).tolist()
+            found = sorted(zip(nulls, told, strict=True), key=lambda each: (_coarse(each[0]), each[1].diff_lines, each[1].id))
+            self._p_null = {candidate.id: null for null, candidate in found}
             self._p_null_at = beliefs.closed
         return self._p_null
 
@@ -238,8 +254,18 @@ class Tournament:
     def _no_more_trials(self) -> bool:
         return self.ledger.limit is not None and self.ledger.limit not in limits.PROPOSING_ENDS
 
-    def _promise(self, candidate: Candidate) -> float:
+    def _promise(self, candidate: Candidate) -> tuple[float, int]:
+        """The smaller the more promising; of two that are as good as equal, the one that changes less."""
         ledger = self.ledger
         samples, reference = ledger.samples(candidate.commit or ""), ledger.samples(candidate.base or "")
         contrast = contrast_between(ledger, samples, reference, self.settings)
-        return 0.5 if contrast is None else p_null(contrast, self._prior.of(ledger.decided_races, self.settings.minimize))
+        if contrast is None:
+            return 0.5, candidate.diff_lines
+        contrast = contrast.shifted(margin_for(ledger, self.settings, candidate))
+        null = p_null(contrast, self._prior.of(ledger.decided_races, self.settings.minimize))
+        return _coarse(null), candidate.diff_lines
+
+
+def _coarse(probability: float) -> float:
+    """To two digits: what differs by less is as good as equal."""
+    return float(f"{probability:.1e}")

@@ -27,14 +27,14 @@ from orchestrator.tournament.settings import Settings
 from workers.trial import Outcome
 
 _Choice = tuple[Purpose, str, tuple[str, ...], str | None]  # purpose, commit, candidates, stack
-Promise = Callable[[Candidate], float]
+Promise = Callable[[Candidate], tuple[float, int]]
 Step = StartTrial | Reapply | Compose | BlockOpened | SentSolo
 
 
 def next_trial(ledger: Ledger, settings: Settings, promise: Promise, outlook: Outlook) -> Step | None:
     """What the first free worker should do; None when no worker is free or nothing is to be measured.
 
-    `promise(candidate)` is the probability that a racing candidate does not help: smaller goes first.
+    `promise(candidate)` orders the racing candidates: who is the least likely not to help goes first.
     """
     free = ledger.free_workers()
     if not free or ledger.champion is None:

@@ -52,6 +52,7 @@ class Settings:
     common_seeds: bool = False
     constraints: tuple[Constraint, ...] = ()
     target: float | None = None
+    noninferiority_margin: float = 0.0  # by which a candidate that makes the program smaller may be worse
     limits: Limits = Limits()
     prices: Prices = Prices()
 

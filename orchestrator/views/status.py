@@ -16,7 +16,6 @@ from orchestrator.events import WorkerState
 from orchestrator.ledger import CandidateState, Ledger
 from orchestrator.proposers.llm.record import tokens_used
 from orchestrator.tournament import limits
-from orchestrator.tournament.worth import Worth
 from orchestrator.views.loading import Record, prices_of
 from orchestrator.views.plain import one_line
 from orchestrator.views.standing import HeldOut, held_out, limit_stands, mean_of, provenance, time_left_s, workers_of
@@ -188,6 +187,10 @@ def _spend(ledger: Ledger, config: Config) -> SpendStatus:
 
 
 def _worth(ledger: Ledger, config: Config) -> float | None:
+    if not ledger.decided_races:
+        return None
+    from orchestrator.tournament.worth import Worth  # and with it scipy: a campaign that has decided nothing starts at once
+
     return Worth(minimize=config.objective.direction == "minimize").per_gpu_hour(ledger)
 
 

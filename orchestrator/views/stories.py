@@ -75,6 +75,9 @@ def evidence_lines(evidence: Evidence, state: CandidateState, *, minimize: bool)
         lines.append(f"A keep needed an e-value of {odds(evidence.e_value_needed)} and it had {odds(evidence.e_value)}")
     else:
         lines.append(f"The evidence against “no better” stood at {odds(evidence.e_value)} to 1 (its e-value)")
+    if evidence.margin:
+        margin = number(evidence.margin, evidence.margin)
+        lines.append(f"It makes the program smaller: “no better” means worse by {margin} or more (the campaign's margin)")
     if state is CandidateState.INCONCLUSIVE:
         used_up = f"After {plural(len(evidence.blocks), 'block')}" if evidence.blocks else "When its trials were used up"
         lines.append(f"{used_up} that was not enough: a near miss, worth another idea")
