@@ -10,6 +10,8 @@ from enum import StrEnum
 
 from orchestrator import events as ev
 
+RETEST = "retest"  # the proposer of candidates that take a kept edit, their parent, out of the champion again
+
 
 class CandidateState(StrEnum):
     """The life of a candidate, one line each."""
@@ -128,6 +130,11 @@ class Candidate:
     @property
     def id(self) -> str:
         return self.proposed.candidate
+
+    @property
+    def retests(self) -> tuple[str, ...]:
+        """The kept candidate that it takes out again; none for any other."""
+        return self.proposed.parents if self.proposed.proposer == RETEST else ()
 
     @property
     def race_trials(self) -> list[str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from orchestrator import events as ev
 from orchestrator.block_book import BlockBook
-from orchestrator.candidate import PENDING, TRANSITIONS, VERDICT_STATE, Candidate, CandidateState, Heat
+from orchestrator.candidate import PENDING, RETEST, TRANSITIONS, VERDICT_STATE, Candidate, CandidateState, Heat
 from orchestrator.samples import SampleBook, Samples
 from workers.trial import Outcome
 
@@ -109,6 +109,7 @@ class Ledger:
         self.doubted: set[str] = set()  # workers that are set aside because their numbers disagree with the others'
         self.exhausted: set[str] = set()  # proposers that have nothing more to give
         self.proposals_by: dict[str, int] = {}
+        self.retested_at: dict[str, int] = {}  # kept candidates that were tried without, and how many were kept by then
         self.syntax_seen: dict[str, dict[str, str]] = {}  # base commit -> fingerprint of the change -> candidate
         self.decided_since_keep = 0
         self.proposer_usd = 0.0
@@ -152,6 +153,11 @@ class Ledger:
             sound = [w for w in usable if w not in resting] if resting else usable
             self._free = [w for w in sound or usable if w not in busy]
         return self._free
+
+    @property
+    def proposed(self) -> int:
+        """Candidates that a proposer or a person has brought: retests are the tournament's own."""
+        return len(self.candidates) - self.proposals_by.get(RETEST, 0)
 
     # -- folding
 
@@ -234,6 +240,8 @@ class Ledger:
             self.states[candidate.state] += 1
             self.proposals_by[event.proposer] = self.proposals_by.get(event.proposer, 0) + 1
             self.proposer_usd += event.usd
+            for kept in candidate.retests:
+                self.retested_at[kept] = len(self.champion.kept) if self.champion else 0
             return
         candidate = self._candidate(event.candidate)
         match event:

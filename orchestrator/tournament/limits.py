@@ -41,7 +41,7 @@ def reached(ledger: Ledger, settings: Settings, now: float) -> StopReason | None
         (StopReason.USD, _at(usd(ledger, settings.prices), limits.usd)),
         (StopReason.ENERGY, energy is not None and _at(energy, limits.energy_wh)),
         (StopReason.PLATEAU, _at(ledger.decided_since_keep, limits.plateau)),
-        (StopReason.CANDIDATES, _at(len(ledger.candidates), limits.candidates)),
+        (StopReason.CANDIDATES, _at(ledger.proposed, limits.candidates)),
         (StopReason.PROPOSALS, bool(settings.proposers) and ledger.exhausted >= set(settings.proposers)),
     )
     return next((reason for reason, is_reached in checks if is_reached), None)

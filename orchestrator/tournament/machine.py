@@ -239,7 +239,7 @@ class Tournament:
         ahead = ledger.states[CandidateState.WAITING] + writing
         wanted = block_plan.wanted(ledger, self.settings, self._outlook(now)) - ahead
         if self.settings.limits.candidates is not None:
-            wanted = min(wanted, self.settings.limits.candidates - len(ledger.candidates) - writing)
+            wanted = min(wanted, self.settings.limits.candidates - ledger.proposed - writing)
         return Propose(wanted) if wanted > 0 and self._proposals.ready() else None
 
     def _finish(self) -> Finish | None:

@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from itertools import count
 
-from orchestrator.events import BlockOpened, Purpose, SentSolo
+from orchestrator.events import Purpose
 from orchestrator.ledger import Candidate, CandidateState, Ledger
 from orchestrator.tournament import block_plan, machines
 from orchestrator.tournament.block_plan import Outlook
-from orchestrator.tournament.decisions import Compose, Reapply, StartTrial
+from orchestrator.tournament.decisions import Reapply, StartTrial
 from orchestrator.tournament.finals import final_cap, measured_in_blocks
 from orchestrator.tournament.limits import at_target
 from orchestrator.tournament.race import outcome_of
@@ -28,7 +28,7 @@ from workers.trial import Outcome
 
 _Choice = tuple[Purpose, str, tuple[str, ...], str | None]  # purpose, commit, candidates, stack
 Promise = Callable[[Candidate], tuple[float, int]]
-Step = StartTrial | Reapply | Compose | BlockOpened | SentSolo
+Step = block_plan.Step | Reapply
 
 
 def next_trial(ledger: Ledger, settings: Settings, promise: Promise, outlook: Outlook) -> Step | None:
