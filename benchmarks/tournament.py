@@ -10,7 +10,7 @@ says otherwise. Greedy and the other rules have no finals; ours pay for theirs.
 
     python benchmarks/tournament.py [nights a cell, default 200] [section …]
 
-Sections: rules, ours, gpus, null, robust, interactions, worth, speed. Each is written as soon as it is there, so a part can be run
+Sections: rules, ours, gpus, null, robust, interactions, worth, speed. Each is written as soon as it is there: a part can be run
 again; nights follow from their seed alone, so cells of two runs are of the same nights. `ours` is `rules` without the others.
 """
 
