@@ -284,6 +284,8 @@ class MachineSuspected:
     block: str
     offset: float  # by which it seems to read, in the metric's own units
     log_ratio: float  # log of how much better the rows are explained with that offset than without
+    pace: float | None = None  # the steps that it takes in a trial, as a share of the others', where that is what is suspected
+    commit: str | None = None  # which is repeated then; the block's base otherwise
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ class KeepIfLower:
     # -- deciding
 
     def _give_up(self) -> GiveUp | None:
-        hopeless = self.ledger.infra_in_a_row >= MACHINES_FAIL_IN_A_ROW
+        hopeless = self.ledger.roster.infra_in_a_row >= MACHINES_FAIL_IN_A_ROW
         return GiveUp("every trial fails by the machines' fault") if hopeless else None
 
     def _stack(self) -> Decision | None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from orchestrator.candidate import CandidateState
 from orchestrator.events import CandidateDecided, LimitReached, SentSolo, StopReason, Verdict
-from orchestrator.ledger import RESTS_AFTER, Candidate, Ledger
+from orchestrator.ledger import Candidate, Ledger
+from orchestrator.roster import RESTS_AFTER
 from orchestrator.tournament import block_plan, blocks, limits, machines
 from orchestrator.tournament.beliefs import Beliefs
 from orchestrator.tournament.block_plan import Outlook
@@ -48,6 +49,7 @@ class Tournament:
             self._give_up()
             or self._hand_out_again()
             or self._final()
+            or self._machines()
             or self._race()
             or self._block()
             or self._near_miss()
@@ -65,10 +67,12 @@ class Tournament:
             if ended is not None and ended.outcome.by_own_fault:
                 detail = f"the base commit's own trial ended as {ended.outcome}: {ended.reason}"
                 return GiveUp(detail, trial.id)
-        if ledger.infra_in_a_row >= max(INFRA_IN_A_ROW, RESTS_AFTER * len(ledger.workers)):
+        if ledger.roster.infra_in_a_row >= max(INFRA_IN_A_ROW, RESTS_AFTER * len(ledger.workers)):
             last = next(t for t in reversed(ledger.trials.values()) if t.ended and t.ended.outcome is Outcome.INFRA)
             reason = last.ended.reason if last.ended else None
-            return GiveUp(f"{ledger.infra_in_a_row} trials in a row failed by the machine's fault, lastly: {reason}", last.id)
+            return GiveUp(
+                f"{ledger.roster.infra_in_a_row} trials in a row failed by the machine's fault, lastly: {reason}", last.id
+            )
         return None
 
     def _hand_out_again(self) -> RestartTrial | None:
@@ -106,24 +110,26 @@ class Tournament:
     def _block(self) -> Decision | None:
         ledger = self.ledger
         beliefs = self._learnt()
-        if beliefs is not None and (doubt := self._machines(beliefs)) is not None:
-            return doubt
         for block in ledger.blocks.open.values():
             if block.is_over and not self._is_held(block.name):
-                may_ask = beliefs is not None and beliefs.closed and ledger.suspicion is None  # one suspicion at a time
+                may_ask = beliefs is not None and beliefs.closed and ledger.roster.suspicion is None  # one suspicion at a time
                 suspect = machines.suspected(ledger, block, beliefs) if beliefs is not None and may_ask else None
                 return suspect or blocks.close(block, in_time=len(ledger.workers) == 1)
         return self._at_fault() or self._judge_blocks()
 
-    def _machines(self, beliefs: Beliefs) -> Decision | None:
-        """What becomes of a worker that is suspected of reading wrong, and of what it has measured."""
+    def _machines(self) -> Decision | None:
+        """What becomes of a worker that is suspected of reading wrong or of having slowed down, and of what it has measured."""
         void = machines.void_of(self.ledger)
-        if void is not None or self.ledger.suspicion is None:
+        if void is not None:
             return void
-        return machines.settled(self.ledger, beliefs, give_up=self._no_more_trials())
+        if self.ledger.roster.suspicion is None:
+            return None if self._no_more_trials() else machines.slowed_down(self.ledger)
+        beliefs = self._learnt()
+        noise_sd = self.ledger.book.noise().sd if beliefs is None else beliefs.noise_sd
+        return machines.settled(self.ledger, noise_sd, give_up=self._no_more_trials())
 
     def _is_held(self, block: str) -> bool:
-        return self.ledger.suspicion is not None and self.ledger.suspicion.event.block == block
+        return self.ledger.roster.suspicion is not None and self.ledger.roster.suspicion.event.block == block
 
     def _at_fault(self) -> SentSolo | CandidateDecided | None:
         """What becomes of who may have crashed a smoke test or a block's rows; looked at after each further crash."""
