@@ -32,6 +32,7 @@ class Block:
     rows: dict[int, Row] = field(default_factory=dict)  # those that were run or are running
     running: int = 0
     struck: set[str] = field(default_factory=set)  # sent solo since it was opened
+    failed_on: dict[int, set[str]] = field(default_factory=dict)  # by row: workers whose machine has failed it
 
     @property
     def name(self) -> str:
@@ -92,6 +93,8 @@ class BlockBook:
         block = self.blocks[started.block or ""]
         assert started.row is not None
         block.running -= 1
+        if ended.outcome is Outcome.INFRA:
+            block.failed_on.setdefault(started.row, set()).add(ended.worker)
         if ended.outcome.is_wasted:
             del block.rows[started.row]
             if block.name in self.open:

@@ -96,9 +96,7 @@ def settled(ledger: Ledger, noise_sd: float | None, *, give_up: bool) -> Machine
     text = f"{len(told)} repeats on it are {difference:+.3g} ± {error:.2g} off those on others"
     if abs(difference) < DOUBTED_FROM * error:
         return MachineCleared(worker, block, text)
-    return MachineDoubted(
-        worker, block, f"{text}: it reads wrong; what it measured for open blocks is measured again elsewhere"
-    )
+    return MachineDoubted(worker, block, f"{text}: it reads wrong")
 
 
 def _settled_by_pace(worker: str, told: Sequence[float], beside: Sequence[float]) -> MachineCleared | MachineDoubted:
@@ -106,7 +104,7 @@ def _settled_by_pace(worker: str, told: Sequence[float], beside: Sequence[float]
     text = f"{len(told)} repeats on it took {100 * pace:.0f} % of the steps of those on others"
     if pace >= SLOW_BELOW:
         return MachineCleared(worker, "", text)
-    return MachineDoubted(worker, "", f"{text}: it has slowed down; what it measured for the undecided is void")
+    return MachineDoubted(worker, "", f"{text}: it has slowed down")
 
 
 def _base_of(ledger: Ledger) -> str:
