@@ -84,7 +84,9 @@ def judge_blocks(ledger: Ledger, beliefs: Beliefs, p_null: Mapping[str, float], 
         wins = _passes(ledger, candidate, beliefs, null, bar, settings)
         if wins:
             evidence = _evidence(ledger, candidate, beliefs, null, bar, settings)
-            return CandidateDecided(name, Verdict.WON, f"better: {_told(evidence)}", evidence)
+            return CandidateDecided(
+                name, Verdict.WON, f"{'no worse' if evidence.margin else 'better'}: {_told(evidence)}", evidence
+            )
         if candidate.open_blocks:
             continue
         if null >= GIVEN_UP_FROM:

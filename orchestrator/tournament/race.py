@@ -127,7 +127,9 @@ def _judge_numbers(
     if wins and bar.e_value is not None:
         wins = _stands_without_luck(ledger, samples, reference, contrast.margin, bar.e_value, settings)
     if wins and samples.n >= min(WIN_FROM, settings.max_repeats):
-        return CandidateDecided(candidate.id, Verdict.WON, f"better: {_told(evidence)}", evidence)
+        return CandidateDecided(
+            candidate.id, Verdict.WON, f"{'no worse' if evidence.margin else 'better'}: {_told(evidence)}", evidence
+        )
     futile_above = FUTILE_ABOVE if contrast.noise_df >= EARLY_DF else FUTILE_EARLY_ABOVE
     if evidence.p_null > futile_above[min(samples.n, len(futile_above)) - 1]:
         return CandidateDecided(candidate.id, Verdict.DISCARD, f"not better: {_told(evidence)}", evidence)

@@ -97,6 +97,7 @@ class Status:
     spend: SpendStatus
     proposers: list[Earned]  # what each, and each of its models, has cost and brought
     limits: dict[str, dict[str, float]]
+    worth_per_gpu_hour: float | None  # below which expected gain of a GPU-hour the campaign ends
     limit_reached: str | None  # what runs is still finished and decided
     running_s: float
     time_left_s: float | None
@@ -139,6 +140,7 @@ def status(record: Record, now: float) -> Status:
         spend=_spend(ledger, config),
         proposers=by_model(ledger, tokens_used(record.run.path / "exchanges")),
         limits={each.name: {"spent": each.spent, "limit": each.limit} for each in limit_stands(ledger, config, at)},
+        worth_per_gpu_hour=config.limits.worth_per_gpu_hour,
         limit_reached=ledger.limit.value if ledger.limit is not None else None,
         running_s=ledger.running_s(at),
         time_left_s=time_left_s(ledger, config, now) if running else None,
@@ -217,7 +219,7 @@ def status_text(status: Status) -> str:
         ("trials", _trials_text(status)),
         ("limits", _limits_text(status)),
         ("spent", _spent_text(status.spend)),
-        *([("worth", _worth_text(status))] if status.spend.expected_gain_per_gpu_hour is not None else []),
+        *(("worth", text) for text in [_worth_text(status)] if text),
         *(("" if nth else "proposers", earned_text(each)) for nth, each in enumerate(status.proposers)),
         ("sandbox", _sandbox_text(status.sandbox)),
     ]
@@ -303,7 +305,7 @@ def _trials_text(status: Status) -> str:
 
 def _limits_text(status: Status) -> str:
     if not status.limits:
-        return "none set"
+        return "none set" if status.worth_per_gpu_hour is None else "its worth alone"
     parts = [f"{name} {each['spent']:.6g} of {each['limit']:g}" for name, each in _rounded(status.limits).items()]
     left = "" if status.time_left_s is None else f"; about {duration(status.time_left_s)} left at this pace"
     return ", ".join(parts) + left
@@ -320,11 +322,13 @@ def _spent_text(spend: SpendStatus) -> str:
 
 
 def _worth_text(status: Status) -> str:
-    expected = status.spend.expected_gain_per_gpu_hour
-    assert expected is not None
-    text = f"another GPU-hour can be expected to improve {status.objective.metric} by {expected:.2g}"
-    champion = status.champion.mean
-    return text + (f" ({100 * expected / abs(champion):.2g} %)" if champion else "")
+    """What another GPU-hour may bring, where that is known or where it may end the campaign."""
+    expected, least, champion = status.spend.expected_gain_per_gpu_hour, status.worth_per_gpu_hour, status.champion.mean
+    ends = "" if least is None else f"; the campaign ends below {least:.2g}"
+    if expected is None:
+        return "" if least is None else f"what another GPU-hour may bring is not known yet{ends}"
+    share = f" ({100 * expected / abs(champion):.2g} %)" if champion else ""
+    return f"another GPU-hour can be expected to improve {status.objective.metric} by {expected:.2g}{share}{ends}"
 
 
 def earned_text(earned: Earned) -> str:
