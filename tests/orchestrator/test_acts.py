@@ -215,3 +215,50 @@ def test_a_smoke_tests_fingerprint_and_number_are_compared_with_nothing(place: P
     campaign._take(measured(spec, "short"))
     assert place.ledger.outcomes[Outcome.OK] == 4
     assert place.ledger.workers["w0"].state is ev.WorkerState.IDLE
+
+
+# -- retests
+
+
+def moved(place: Place, *names: str) -> str:
+    place.stack(*names)
+    stack = f"s{len(place.ledger.stacks):04d}"
+    place.record(ev.StackDecided(stack, True, "better"))
+    place.acts.carry_out(do.MoveChampion(stack))
+    assert place.ledger.champion is not None
+    return place.ledger.champion.commit
+
+
+def test_a_kept_edit_becomes_a_candidate_that_takes_it_out_and_composes_with_others(place: Place) -> None:
+    first, second = place.line(1, "LINE_1 = 10\n"), place.line(5, "LINE_5 = 50\nEXTRA = 5\n")
+    champion = moved(place, first, second)
+    place.acts.carry_out(do.Retest((second, first)))
+    retests = list(place.ledger.candidates)[-2:]
+    new = place.line(9, "LINE_9 = 90\n")
+    assert [place.ledger.candidates[name].retests for name in retests] == [(second,), (first,)]
+    assert [place.ledger.candidates[name].state.value for name in retests] == ["waiting", "waiting"]
+    assert "line 5" in place.ledger.candidates[retests[0]].proposed.description
+    composed = place.compose(*retests, new, base=champion)[-1]
+    assert composed == ev.Composed(champion, (*retests, new), (*retests, new))
+    place.open_block(*retests)
+    place.record(ev.CandidateDecided(retests[0], ev.Verdict.WON, "better without"))
+    place.acts.carry_out(do.BuildStack((retests[0],)))
+    place.record(ev.StackDecided("s0002", True, "better"))
+    place.acts.carry_out(do.MoveChampion("s0002"))
+    assert place.ledger.champion is not None
+    text = place.parts.repository.read(place.ledger.champion.commit, "train.py")
+    assert text == TRAIN.replace("LINE_1 = 1\n", "LINE_1 = 10\n")
+    assert "without" in git(place.parts.repository.path, "log", "-1", "--format=%s", "champion")
+
+
+def test_a_kept_edit_that_others_build_on_stays_and_is_not_asked_about_again(place: Place) -> None:
+    first = place.line(1, "LINE_1 = 10\n")
+    moved(place, first)
+    name = f"c{len(place.ledger.candidates) + 1:04d}"
+    place.record(ev.Proposed(name, "person", "on top", (Edit("train.py", search="LINE_1 = 10", replace="LINE_1 = 10 + 1"),)))
+    place.acts.admit(name)
+    moved(place, name)
+    place.acts.carry_out(do.Retest((first,)))
+    retest = list(place.ledger.candidates.values())[-1]
+    assert retest.state.value == "conflict"
+    assert first in place.ledger.retested_at
