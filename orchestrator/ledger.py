@@ -94,6 +94,7 @@ class Ledger:
         self.exhausted: set[str] = set()  # proposers that have nothing more to give
         self.proposals_by: dict[str, int] = {}
         self.retested_at: dict[str, int] = {}  # kept candidates that were tried without, and how many were kept by then
+        self.taken_out: dict[str, str] = {}  # kept candidates that are on the champion no more, and which retest took them out
         self.syntax_seen: dict[str, dict[str, str]] = {}  # base commit -> fingerprint of the change -> candidate
         self.decided_since_keep = 0
         self.proposer_usd = 0.0
@@ -422,6 +423,7 @@ class Ledger:
         self.trials_of[event.commit] = self.trials_of.setdefault(measured, [])
         self.champion = Champion(event.commit, self.champion.kept + event.kept)
         for name in event.kept:
+            self.taken_out |= dict.fromkeys(self._candidate(name).retests, name)
             self._end(self._candidate(name), CandidateState.KEPT, self._candidate(name).reason or "", at)
         self.moves.append((at, event))
         self.open_stack, self.stack_limit = None, None

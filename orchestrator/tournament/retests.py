@@ -16,12 +16,11 @@ def due(ledger: Ledger, room: int) -> tuple[str, ...]:
     """Kept candidates to be measured without, `room` of them at most; those with the weakest evidence first."""
     assert ledger.champion is not None
     kept = ledger.champion.kept
-    taken_out = {name for each in kept for name in ledger.candidates[each].retests}
     found = [
         candidate
         for candidate in map(ledger.candidates.__getitem__, kept)
         if candidate.proposed.proposer != RETEST
-        and candidate.id not in taken_out
+        and candidate.id not in ledger.taken_out
         and (candidate.id not in ledger.retested_at or len(kept) - ledger.retested_at[candidate.id] >= AGAIN_AFTER)
     ]
     found.sort(key=lambda candidate: (-(candidate.evidence.p_null if candidate.evidence else 1.0), candidate.nth))

@@ -134,7 +134,7 @@ def _rows(record: Record, candidate: Candidate, failed: Trial | None) -> list[tu
     """What is known of it, label and text."""
     ledger, proposed = record.ledger, candidate.proposed
     broke_a_rule = candidate.state is CandidateState.VIOLATION
-    rows = [("fate", fate(candidate))]
+    rows = [("fate", fate(candidate, ledger.taken_out.get(candidate.id)))]
     if candidate.reason:
         rows.append(("because", one_line(candidate.reason)))
     rule = rule_of(candidate.reason) or rule_of(

@@ -25,9 +25,11 @@ _FATES = {
 }
 
 
-def fate(candidate: Candidate) -> str:
+def fate(candidate: Candidate, taken_out_by: str | None = None) -> str:
     """What became of it, and when."""
     when = "" if candidate.decided_at is None else f" ({clock(candidate.decided_at)})"
+    if taken_out_by is not None:
+        return f"kept{when}, and taken out of the champion again by {taken_out_by}, without it the better"
     return _FATES[candidate.state] + when
 
 

@@ -248,6 +248,7 @@ def test_a_kept_edit_becomes_a_candidate_that_takes_it_out_and_composes_with_oth
     assert place.ledger.champion is not None
     text = place.parts.repository.read(place.ledger.champion.commit, "train.py")
     assert text == TRAIN.replace("LINE_1 = 1\n", "LINE_1 = 10\n")
+    assert place.ledger.taken_out == {second: retests[0]}
     assert "without" in git(place.parts.repository.path, "log", "-1", "--format=%s", "champion")
 
 

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from views_support import evidence
 
-from orchestrator.ledger import CandidateState
-from orchestrator.views.stories import evidence_lines
+from orchestrator import events as ev
+from orchestrator.ledger import Candidate, CandidateState
+from orchestrator.views.stories import evidence_lines, fate
 
 
 def test_of_a_deletion_it_is_told_how_much_worse_it_may_be() -> None:
@@ -23,3 +24,10 @@ def test_of_any_other_edit_it_is_told_how_likely_it_does_not_help() -> None:
     assert "worse" in told
     assert "The probability that it does not help" in told
     assert "margin" not in told
+
+
+def test_a_keep_that_was_taken_out_again_is_told_so() -> None:
+    proposed = ev.Proposed("c0001", "replay", "an idea", ())
+    kept = Candidate(proposed, 0.0, state=CandidateState.KEPT, decided_at=1.79e9)
+    assert fate(kept).startswith("kept: it is on the champion branch")
+    assert "taken out of the champion again by c0009" in fate(kept, "c0009")
