@@ -122,13 +122,13 @@ def step(ledger: Ledger, settings: Settings, outlook: Outlook, worker: str) -> S
         return smoke
     if any(ledger.candidates[name].running for name in fit):
         return None  # its smoke test is under way
-    return _retests(ledger, fit, room, size, settings) or _opened(ledger, fit, base, stack, room, size, settings)
+    return _retests(ledger, fit, room, size, settings, outlook) or _opened(ledger, fit, base, stack, room, size, settings)
 
 
-def _retests(ledger: Ledger, fit: list[str], room: int, size: int, settings: Settings) -> Retest | None:
+def _retests(ledger: Ledger, fit: list[str], room: int, size: int, settings: Settings, outlook: Outlook) -> Retest | None:
     """What may fill the columns that this block would leave empty."""
-    if retests.is_under_way(ledger):
-        return None  # it did not fit into this block
+    if not outlook.more_to_come or retests.is_under_way(ledger):
+        return None  # they would draw out the end; or one did not fit into this block
     kept = retests.due(ledger, _columns(fit, room, size, settings) - len(fit))
     return Retest(kept) if kept else None
 

@@ -46,12 +46,12 @@ def without(story: BlockStory, kept: str) -> str:
     return name
 
 
-def next_step(story: BlockStory) -> object:
+def next_step(story: BlockStory, **changes: object) -> object:
     """Everyone fits on everyone."""
-    found = step(story, AUTO, now=LATER)
+    found = step(story, AUTO, now=LATER, **changes)
     while isinstance(found, Compose):
         story.tell(ev.Composed(found.base, found.candidates, found.candidates[: found.room]))
-        found = step(story, AUTO, now=LATER)
+        found = step(story, AUTO, now=LATER, **changes)
     return found
 
 
@@ -75,6 +75,12 @@ def test_a_full_block_is_opened_without() -> None:
 
 def test_nothing_is_tried_without_before_anything_is_kept() -> None:
     assert isinstance(next_step(story_with(kept=(), waiting=6)), BlockOpened)
+
+
+def test_when_nothing_more_is_to_come_the_end_is_not_drawn_out() -> None:
+    story = story_with(kept=(0.02,), waiting=6)
+    assert isinstance(next_step(story), Retest)
+    assert isinstance(next_step(story, more_to_come=False), BlockOpened)
 
 
 def test_it_is_tried_again_only_after_many_more_keeps() -> None:
