@@ -7,6 +7,7 @@ head runs: there are none then.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -307,6 +308,11 @@ def _spent_text(spend: SpendStatus) -> str:
     return f"${spend.usd:.2f}{a_keep}, {spend.gpu_hours:.3g} GPU hours, {energy}"
 
 
+def earned_with_money(ledger: Ledger, tokens: Mapping[tuple[str, str], tuple[int, int]] | None = None) -> list[str]:
+    """A line for each model and each program that charged something; none where proposals cost nothing."""
+    return [earned_text(each) for each in by_model(ledger, tokens) if each.model is not None or each.usd]
+
+
 def earned_text(earned: Earned) -> str:
     """What a proposer's model, or a family of ideas, has cost and brought."""
     model = f" ({one_line(earned.model, 60)})" if earned.model else ""
@@ -337,4 +343,4 @@ def _worker_text(worker: WorkerStatus) -> str:
     return f"{worker.id:<4} {worker.state.replace('_', ' '):<9} {where} {doing}".rstrip()
 
 
-__all__ = ["Status", "count_candidates", "earned_text", "status", "status_text"]
+__all__ = ["Status", "count_candidates", "earned_text", "earned_with_money", "status", "status_text"]
