@@ -149,6 +149,7 @@ def test_limits_say_how_long_the_campaign_may_go_on(running: Record) -> None:
 def test_reading_a_status_loads_nothing_heavy() -> None:
     code = (
         "import sys, orchestrator.views.status, orchestrator.views.export; "
-        "print([m for m in ('scipy', 'numpy', 'matplotlib', 'jinja2', 'rich', 'ray', 'git', 'torch') if m in sys.modules])"
+        "print([m for m in ('scipy', 'numpy', 'matplotlib', 'jinja2', 'rich', 'ray', 'git', 'torch', 'litellm')"
+        " if m in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"

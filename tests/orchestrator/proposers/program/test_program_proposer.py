@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import re
 import threading
 import time
 import uuid
@@ -21,7 +22,8 @@ from orchestrator.proposers.program.patience import MOST_IN_A_ROW
 from orchestrator.proposers.program.proposer import Grounds, ProgramProposer
 from orchestrator.scope import Scope
 
-TRAIN = "".join(f"p{n} = {n}\n" for n in range(30))
+TRAIN = "".join(f"p{n} = {n}\n" for n in range(30)) + "rate = 0.5\n"
+DOCUMENTATION = Path(__file__).parents[4] / "docs/agents.md"
 
 
 class Ground:
@@ -172,6 +174,14 @@ def test_files_may_be_added_and_deleted_in_scope(ground: Ground) -> None:
 def test_the_sign_of_what_it_expects_is_turned_where_larger_is_better(ground: Ground) -> None:
     ground.direction = "maximize"
     assert ground.proposal(f"{TUNE}; echo 'HYPOTHESIS: x'; echo 'EXPECTED: +0.5'").expected_effect == -0.5
+
+
+def test_the_script_in_the_documentation_works(ground: Ground) -> None:
+    (script,) = re.findall(r"```sh\n(#!.*?)```", DOCUMENTATION.read_text(), re.DOTALL)
+    (ground.path / "tune.sh").write_text(script)
+    found = ground.proposal(f"sh {ground.path}/tune.sh")
+    assert after(found)["train.py"] in (TRAIN.replace("rate = 0.5", f"rate = {rate}") for rate in ("0.25", "1"))
+    assert found.description in ("line 31 of train.py times 0.5", "line 31 of train.py times 2")
 
 
 # -- scope
