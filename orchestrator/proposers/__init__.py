@@ -70,7 +70,8 @@ def build(entry: ProposerEntry, *, index: int, seed: int, working_dir: Path, nam
 
 def build_all(entries: Sequence[ProposerEntry], *, seed: int, working_dir: Path) -> tuple[AnyProposer, ...]:
     """Raises `ConfigError` with all that is wrong with any of them."""
-    made, problems = [], []
+    made: list[AnyProposer] = []
+    problems: list[str] = []
     for index, (entry, name) in enumerate(zip(entries, names(entries), strict=True)):
         try:
             made.append(build(entry, index=index, seed=seed, working_dir=working_dir, name=name))

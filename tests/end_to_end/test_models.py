@@ -37,7 +37,9 @@ def lowers_a_value(prompt: str, nth: int, among: str = "abcd") -> Say:
     """Reads the champion's values in the prompt and lowers one of them: an edit that fits it, helps, and is no other's."""
     values = [found for found in VALUE.findall(prompt) if found[0] in among]
     name, value = values[nth % len(values)]
-    return Say(candidate("values.py", f"    {name}={value},", f"    {name}={float(value) / (2 + nth)},", f"lower {name} ({nth})"))
+    return Say(
+        candidate("values.py", f"    {name}={value},", f"    {name}={float(value) / (2 + nth)},", f"lower {name} ({nth})")
+    )
 
 
 def entry(model: ScriptedModel, **more: Any) -> dict[str, Any]:
