@@ -163,6 +163,7 @@ def test_it_is_played_again_without_a_model_or_a_key(night: Night) -> None:
     assert sorted(row["description"] for row in again) == sorted(row["description"] for row in first)
     status = place.status("runs/again")
     assert (status["stop_reason"], status["spend"]["usd"]) == ("proposals", 0.0)
+    assert status["proposers"][0]["prompt_tokens"] is None, "none was sent"
 
 
 def test_no_secret_comes_out(night: Night) -> None:

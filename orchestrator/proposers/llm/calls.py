@@ -152,7 +152,9 @@ def _missing_keys(
 def _say_missing(at: str, model: str, missing: Sequence[str], api_base: str | None) -> str:
     said = f"{at}: {model} needs {' and '.join(missing)} in the environment; type: export {missing[0]}=…"
     if api_base is not None and is_private(api_base):
-        said += " (none, where your server asks for none; hosted_vllm/NAME and ollama_chat/NAME need no key)"
+        said += (
+            f" (export {missing[0]}=none where your server asks for no key; hosted_vllm/NAME and ollama_chat/NAME need none)"
+        )
     return said
 
 

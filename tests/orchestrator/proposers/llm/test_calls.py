@@ -195,7 +195,9 @@ def test_a_missing_key_is_named_with_what_to_type(monkeypatch: pytest.MonkeyPatc
     text = said(entry(None, model="openai/gpt-4o"), {})
     assert "proposers[0].model" in text
     assert "export OPENAI_API_KEY=" in text
-    assert "none, where your server asks for none" in said(entry(), {}), "a server of one's own that asks for none"
+    assert "export OPENAI_API_KEY=none where your server asks for no key" in said(entry(), {}), (
+        "a server of one's own that asks for none"
+    )
 
 
 def test_a_name_that_litellm_does_not_know_is_answered_with_the_closest() -> None:

@@ -270,9 +270,7 @@ def test_processes_that_it_leaves_are_ended_and_its_edit_counts(ground: Ground) 
 
 
 def test_a_flood_of_output_is_capped_and_its_end_is_still_read(ground: Ground) -> None:
-    found = ground.proposal(
-        f"{TUNE}; head -c 50000000 /dev/zero | tr '\\0' 'x'; echo; echo 'HYPOTHESIS: loud'", timeout_s=60.0
-    )
+    found = ground.proposal(f"{TUNE}; head -c 50000000 /dev/zero | tr '\\0' 'x'; echo; echo 'HYPOTHESIS: loud'", timeout_s=60.0)
     assert found.description == "loud"
     assert (ground.path / "program/0001/output.txt").stat().st_size < 1_000_000
 
