@@ -13,6 +13,7 @@ from orchestrator.target import shipped_subjects
 
 SLOW = "CPU_HEAD_LR = 0.00001"  # the head hardly learns: any sane value is better by far
 SANE = "CPU_HEAD_LR = 0.004"
+SMALLER = {"CPU_HEAD_LR = 0.001": SLOW, "CPU_DEPTH = 2": "CPU_DEPTH = 1", "CPU_ASPECT = 48": "CPU_ASPECT = 32"}  # scored sooner
 PROMPT = "prompt.txt"  # in the place: what the model was asked
 
 
@@ -21,8 +22,9 @@ def night(tmp_path_factory: pytest.TempPathFactory, data_root: Path) -> Place:
     place = Place(tmp_path_factory.mktemp("nanotrain"))
     subject = shipped_subjects()["nanotrain"]
     files = {path.name: path.read_text() for path in subject.iterdir() if path.suffix in (".py", ".md")}
-    assert "CPU_HEAD_LR = 0.001" in files["train.py"]
-    files["train.py"] = files["train.py"].replace("CPU_HEAD_LR = 0.001", SLOW)
+    for shipped, here in SMALLER.items():
+        assert shipped in files["train.py"]
+        files["train.py"] = files["train.py"].replace(shipped, here)
     place.target(files)
     with ScriptedModel(lambda prompt, nth: Say(candidate("train.py", SLOW, SANE, "the head learns too slowly"))) as model:
         price = {"input_per_mtok": 10.0, "output_per_mtok": 20.0}
@@ -33,7 +35,7 @@ def night(tmp_path_factory: pytest.TempPathFactory, data_root: Path) -> Place:
             target={"repo": "target", "editable": ["train.py"], "corpus": "embedded"},
             objective={"metric": "val_bpb"},
             trial={"budget_s": 2.0, "timeout_s": 120.0, "gpus": 0},
-            tournament={"baseline_repeats": 2, "max_repeats": 6},
+            tournament={"baseline_repeats": 2, "max_repeats": 6, "false_keep_rate": 0.5},
             limits={"candidates": 1},
         )
         environment = {**os.environ, "REGATTA_DATA": str(data_root), "OPENAI_API_KEY": "none"}
