@@ -132,6 +132,10 @@ def test_a_program_has_a_command_and_defaults() -> None:
     [
         ("model: null", "proposers[1].model: is missing; a model as litellm names it"),
         ("model: openai/x, api_base: 'http://user:secret@127.0.0.1/v1'", "keys come from the environment"),
+        (
+            "model: openai/x, api_base: 'http://127.0.0.1/v1?api-version=1&access_token=secret'",
+            "keys come from the environment",
+        ),
         ("model: openai/x, api_base: 127.0.0.1", "an address such as http://127.0.0.1:8000/v1"),
         ("model: openai/x, api_key: sk-0123456789abcdef", "proposers[1].api_key: unknown key"),
     ],
