@@ -10,7 +10,7 @@ says otherwise. Greedy and the other rules have no finals; ours pay for theirs.
 
     python benchmarks/tournament.py [nights a cell, default 200] [section …]
 
-Sections: rules, ours, gpus, null, robust, interactions, speed. Each is written as soon as it is there, so a part can be run
+Sections: rules, ours, gpus, null, robust, interactions, worth, speed. Each is written as soon as it is there: a part can be run
 again; nights follow from their seed alone, so cells of two runs are of the same nights. `ours` is `rules` without the others.
 """
 
@@ -33,6 +33,7 @@ from orchestrator.simulator.night import Night
 from orchestrator.simulator.policies import POLICIES
 from orchestrator.tournament.limits import gpu_hours
 from orchestrator.tournament.settings import Limits, Settings
+from orchestrator.tournament.worth import Worth
 
 SEED = 20261121  # of nights on which nothing was tuned
 SDS = (3e-4, 1e-3, 2e-3)
@@ -69,20 +70,27 @@ class Cell:
         landscape = self.landscape.model_copy(update={"noise": noise})
         return Cell(landscape, self.policy, self.trials, self.hours, self.rule)
 
+    @property
+    def planned(self) -> int:
+        return self.trials or round(GPU_HOURS * 3600 / 325)
+
+    def night(self, repeat: int, watch: Callable[[ev.Event, float], None]) -> Night:
+        """A night that is yet to be played."""
+        limits = Limits(trials=self.trials, hours=self.hours)
+        settings = Settings("m", True, repeat, self.planned, ("landscape",), rule=self.rule, limits=limits)
+        policy, gpus = POLICIES[self.policy](self.landscape), self.landscape.gpus.count
+        return Night(self.landscape, settings, policy, workers=gpus, seed=SEED, repeat=repeat, record=watch)
+
     def play(self, repeat: int) -> dict[str, float]:
         """One night."""
-        planned = self.trials or round(GPU_HOURS * 3600 / 325)
-        limits = Limits(trials=self.trials, hours=self.hours)
-        settings = Settings("m", True, repeat, planned, ("landscape",), rule=self.rule, limits=limits)
         reached: list[float] = []
+        mark = MARKS.get(self.planned, 0.05)
 
         def watch(event: ev.Event, _: float) -> None:
-            if isinstance(event, ev.ChampionMoved) and not reached and night.gain >= MARKS.get(planned, 0.05):
+            if isinstance(event, ev.ChampionMoved) and not reached and night.gain >= mark:
                 reached.append(gpu_hours(night.ledger))
 
-        policy = POLICIES[self.policy](self.landscape)
-        workers = self.landscape.gpus.count
-        night = Night(self.landscape, settings, policy, workers=workers, seed=SEED, repeat=repeat, record=watch)
+        night = self.night(repeat, watch)
         night.run()
         return {
             "gain": night.gain,
@@ -215,6 +223,36 @@ def interactions(nights: int) -> Section:
     return found
 
 
+def worth(nights: int) -> Section:
+    """What another GPU-hour was expected to bring, midway, beside what the other half of the night brought an hour."""
+    found: Section = {}
+    for sd in SDS:
+        for policy in ("auto", "solo"):
+            cell = Cell(USUAL, policy).with_noise(sd)
+            told = [_expected_and_come(cell, repeat) for repeat in range(max(2, nights // 8))]
+            expected, came = (statistics.fmean(each[nth] for each in told) for nth in (0, 1))
+            found[f"{sd:g}/{policy}"] = {
+                "nights": len(told),
+                "expected_gain_per_gpu_hour": round(expected, 6),
+                "expected_sd": round(statistics.stdev(each[0] for each in told), 6),
+                "gain_per_gpu_hour_that_came": round(came, 6),
+            }
+    return found
+
+
+def _expected_and_come(cell: Cell, repeat: int) -> tuple[float, float]:
+    midway: list[tuple[float, float]] = []
+
+    def watch(event: ev.Event, _: float) -> None:
+        if isinstance(event, ev.TrialEnded) and not midway and len(night.ledger.trials) >= (cell.trials or 900) // 2:
+            midway.append((Worth(minimize=True).per_gpu_hour(night.ledger) or 0.0, night.gain))
+
+    night = cell.night(repeat, watch)
+    night.run()
+    expected, gain = midway[0]
+    return expected, (night.gain - gain) / (gpu_hours(night.ledger) / 2)
+
+
 def speed(nights: int) -> Section:
     """CPU seconds of one core."""
     began = time.process_time()
@@ -241,6 +279,7 @@ SECTIONS: dict[str, Callable[[int], Section]] = {
     "null": null,
     "robust": robust,
     "interactions": interactions,
+    "worth": worth,
     "speed": speed,
 }
 CLAIM = "finds more than keep-if-lower, at a controlled share of false keeps"

@@ -14,13 +14,16 @@ from collections.abc import Callable
 from orchestrator import events as ev
 from orchestrator import trial_files
 from orchestrator.allowances import allowances, scores_held_out
+from orchestrator.candidate import RETEST
 from orchestrator.composing import ClashError
 from orchestrator.confinement import Sandbox
 from orchestrator.novelty import Tried
 from orchestrator.opening import Parts
 from orchestrator.pool import Pool
+from orchestrator.proposers.base import Proposal
 from orchestrator.proposing import Proposing
 from orchestrator.repository import CHAMPION, candidate_ref, stack_ref
+from orchestrator.retesting import without
 from orchestrator.tournament import decisions as do
 from workers.trial import CommandPlan, TrainPlan, TrialSpec
 
@@ -52,6 +55,8 @@ class Acts:
                 self._reapply(decision.candidate)
             case do.Compose():
                 self._compose(decision)
+            case do.Retest():
+                self._retest(decision.candidates)
             case do.BuildStack():
                 self._build_stack(decision.candidates)
             case do.MoveChampion():
@@ -185,6 +190,16 @@ class Acts:
                 else:
                     self._record(ev.Conflicted(name, asked.base, reason))
         self._record(ev.Composed(asked.base, asked.candidates, found.together))
+
+    def _retest(self, kept: tuple[str, ...]) -> None:
+        for name in kept:
+            found = without(self._parts.repository, self._ledger, name)
+            proposal = Proposal(f"without {name} again", (), parents=(name,)) if found is None else found
+            candidate = self.proposing.propose(RETEST, proposal, admit=found is not None)
+            if found is None:
+                assert self._ledger.champion is not None
+                reason = "later keeps have changed the same lines: it cannot be taken out by itself"
+                self._record(ev.Conflicted(candidate, self._ledger.champion.commit, reason))
 
     # -- winners
 

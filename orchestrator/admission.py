@@ -16,6 +16,7 @@ from orchestrator.novelty import change_fingerprint
 from orchestrator.payload import check_payload
 from orchestrator.pieces import merge_pieces
 from orchestrator.repository import BASE, CampaignRepository
+from orchestrator.simplicity import makes_smaller
 from orchestrator.target import Scoping
 
 Texts = dict[str, str | None]
@@ -172,7 +173,8 @@ class Admission:
         commit = self.repository.commit(base, texts, candidate_message(proposed), at)
         changes = {path: (self.repository.read(base, path), text) for path, text in texts.items()}
         lines = self.repository.diff_lines(base, commit)
-        return Admitted(proposed.candidate, commit, base, lines, syntax_fingerprint(changes), change_fingerprint(changes))
+        prints = syntax_fingerprint(changes), change_fingerprint(changes)
+        return Admitted(proposed.candidate, commit, base, lines, *prints, makes_smaller(changes))
 
 
 def _stand_alike(edits: list[Edit], base: str, theirs: str) -> bool:

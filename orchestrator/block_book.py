@@ -12,8 +12,6 @@ from orchestrator import events as ev
 from orchestrator.design import inclusion
 from workers.trial import Outcome
 
-_WASTED = (Outcome.INFRA, Outcome.CANCELLED)
-
 
 @dataclass(slots=True)
 class Row:
@@ -34,7 +32,7 @@ class Block:
     rows: dict[int, Row] = field(default_factory=dict)  # those that were run or are running
     running: int = 0
     struck: set[str] = field(default_factory=set)  # sent solo since it was opened
-    ended: int = 0  # trials of it that gave an answer: when this changes there is news
+    failed_on: dict[int, set[str]] = field(default_factory=dict)  # by row: workers whose machine has failed it
 
     @property
     def name(self) -> str:
@@ -95,14 +93,15 @@ class BlockBook:
         block = self.blocks[started.block or ""]
         assert started.row is not None
         block.running -= 1
-        if ended.outcome in _WASTED:
+        if ended.outcome is Outcome.INFRA:
+            block.failed_on.setdefault(started.row, set()).add(ended.worker)
+        if ended.outcome.is_wasted:
             del block.rows[started.row]
             if block.name in self.open:
                 block.todo.append(started.row)
             return
         row = block.rows[started.row]
         row.outcome, row.value, row.worker = ended.outcome, value, ended.worker
-        block.ended += 1
         if started.row == 0 and ended.outcome is not Outcome.OK:
             block.todo.clear()  # its base does not run: nor will any other row
 

@@ -10,6 +10,8 @@ from enum import StrEnum
 
 from orchestrator import events as ev
 
+RETEST = "retest"  # the proposer of candidates that take a kept edit, their parent, out of the champion again
+
 
 class CandidateState(StrEnum):
     """The life of a candidate, one line each."""
@@ -60,6 +62,7 @@ TRANSITIONS: dict[CandidateState, frozenset[CandidateState]] = {
             CandidateState.VIOLATION,
         }
     ),
+    CandidateState.INCONCLUSIVE: frozenset({CandidateState.WON}),
     CandidateState.WON: frozenset(
         {
             CandidateState.WAITING,
@@ -129,12 +132,22 @@ class Candidate:
         return self.proposed.candidate
 
     @property
+    def retests(self) -> tuple[str, ...]:
+        """The kept candidate that it takes out again; none for any other."""
+        return self.proposed.parents if self.proposed.proposer == RETEST else ()
+
+    @property
     def race_trials(self) -> list[str]:
         return self.trials[self.race_since :]
 
     @property
     def commit(self) -> str | None:
         return self.admitted.commit if self.admitted else None
+
+    @property
+    def diff_lines(self) -> int:
+        """Lines that it adds and removes; 0 before it was admitted."""
+        return self.admitted.diff_lines if self.admitted else 0
 
     @property
     def base(self) -> str | None:

@@ -48,15 +48,6 @@ def _never_yet(message: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-def _zero_yet(value: object) -> object:
-    if value:
-        raise ValueError(f"given {shown(value)}; 0: deletions that need not improve come with a later version")
-    return value
-
-
-_only_zero_yet = BeforeValidator(_zero_yet)
-
-
 def _block(value: object) -> object:
     if value == "auto":
         return value
@@ -164,7 +155,7 @@ class Objective(_Section):
     direction: Literal["minimize", "maximize"] = "minimize"
     constraints: dict[MetricName, Constraint] = {}
     target: Finite | None = None
-    noninferiority_margin: Annotated[NotNegative, _only_zero_yet] = 0.0
+    noninferiority_margin: NotNegative = 0.0  # in its own units
 
 
 class Trial(_Section):
@@ -250,9 +241,7 @@ class Limits(_Section):
     usd: Positive | None = None
     energy_wh: Positive | None = None
     plateau: Count | None = None
-    worth_per_gpu_hour: Annotated[
-        None, _never_yet("comes with a later version; use plateau, which stops when nothing is kept any more")
-    ] = None
+    worth_per_gpu_hour: Positive | None = None  # in the objective's own units
 
 
 class Prices(_Section):

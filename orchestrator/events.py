@@ -84,6 +84,7 @@ class Evidence:
     p_null_allowed: float | None  # the largest that a keep allowed at that moment; None where e_value alone decided
     rule: str  # calibrated, provable, or final
     blocks: tuple[str, ...] = ()  # in which it was measured; empty for a race of its own
+    margin: float = 0.0  # by which it may be worse, since it makes the program smaller: "no better" then means worse than that
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +164,7 @@ class Admitted:
     diff_lines: int  # added + removed
     fingerprint: str  # of the normalised syntax of what it changed: the duplicate gate's key
     change: str = ""  # of the change itself, whatever else the base holds: equal for one edit on two champions
+    smaller: bool = False  # it takes statements and lines away
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +284,8 @@ class MachineSuspected:
     block: str
     offset: float  # by which it seems to read, in the metric's own units
     log_ratio: float  # log of how much better the rows are explained with that offset than without
+    pace: float | None = None  # the steps that it takes in a trial, as a share of the others', where that is what is suspected
+    commit: str | None = None  # which is repeated then; the block's base otherwise
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,18 +7,18 @@ with the candidate's history.
 
 from __future__ import annotations
 
-from bisect import insort
 from dataclasses import dataclass, replace
 
 from orchestrator import events as ev
 from orchestrator.block_book import BlockBook
-from orchestrator.candidate import PENDING, TRANSITIONS, VERDICT_STATE, Candidate, CandidateState, Heat
+from orchestrator.candidate import PENDING, RETEST, TRANSITIONS, VERDICT_STATE, Candidate, CandidateState, Heat
+from orchestrator.roster import Roster
 from orchestrator.samples import SampleBook, Samples
 from workers.trial import Outcome
 
 __all__ = ["PENDING", "Candidate", "CandidateState", "Champion", "IllegalTransitionError", "Ledger", "Stack", "Trial"]
 
-RESTS_AFTER = 3  # trials in a row that the machine failed on one worker
+_MEASURED = (CandidateState.RACING, CandidateState.IN_BLOCKS, CandidateState.INCONCLUSIVE)
 
 
 class IllegalTransitionError(Exception):
@@ -46,12 +46,6 @@ class Stack:
     decided: ev.StackDecided | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Suspicion:
-    event: ev.MachineSuspected
-    since: int  # trials started before it
-
-
 @dataclass(slots=True)
 class Champion:
     commit: str
@@ -74,6 +68,7 @@ class Ledger:
         self.racing: dict[str, Candidate] = {}  # those of the pending that race, in order of arrival
         self.answered: dict[str, Candidate] = {}  # those of the racing of which no trial runs, or one ended by its own fault
         self.won: list[str] = []  # in the order they won, until kept or turned down
+        self.near_misses: dict[str, Candidate] = {}  # left open on their numbers: they may pass when the bar has fallen
         self.decided_races: list[ev.Evidence] = []  # of every race that ended with a verdict on the numbers
         self.race_wins: list[ev.Evidence] = []
         self.wins_p_null = 0.0  # what they have spent of the budget for error: the sum of their p_null
@@ -84,8 +79,6 @@ class Ledger:
         self.trials_of: dict[str, list[Trial]] = {}  # by commit
         self.raced_on: dict[str, int] = {}  # candidates that raced against a commit
         self.outcomes: dict[Outcome, int] = dict.fromkeys(Outcome, 0)
-        self.infra_in_a_row = 0
-        self.infra_by_worker: dict[str, int] = {}  # in a row
         self.book = SampleBook()
         self.blocks = BlockBook()
         self.in_blocks: dict[str, Candidate] = {}  # those of the pending that are measured together, in order of arrival
@@ -97,16 +90,10 @@ class Ledger:
         self.stacks: dict[str, Stack] = {}
         self.open_stack: Stack | None = None
         self.stack_limit: int | None = None  # bisection: how many winners the next stack may hold
-        self.workers: dict[str, ev.WorkerChanged] = {}
-        # Until something happens that may change them: who is there and idle or in a trial, and `free_workers`.
-        self._usable: list[str] | None = None
-        self._free: list[str] | None = None
-        self._rank: dict[str, int] = {}  # of those that are usable
-        self.suspicion: Suspicion | None = None
-        self.cleared: set[tuple[str, str]] = set()  # workers that were suspected for the rows of a block, and are sound
-        self.doubted: set[str] = set()  # workers that are set aside because their numbers disagree with the others'
+        self.roster = Roster()
         self.exhausted: set[str] = set()  # proposers that have nothing more to give
         self.proposals_by: dict[str, int] = {}
+        self.retested_at: dict[str, int] = {}  # kept candidates that were tried without, and how many were kept by then
         self.syntax_seen: dict[str, dict[str, str]] = {}  # base commit -> fingerprint of the change -> candidate
         self.decided_since_keep = 0
         self.proposer_usd = 0.0
@@ -138,18 +125,18 @@ class Ledger:
         """The trial that each worker runs at this moment."""
         return {trial.worker: trial for trial in self.open_trials.values() if not trial.adrift}
 
+    @property
+    def workers(self) -> dict[str, ev.WorkerChanged]:
+        return self.roster.workers
+
     def free_workers(self) -> list[str]:
-        """Workers that can take a trial. One that its machine keeps failing rests while others work: it would take trial after
-        trial for the fastest of them all."""
-        if self._usable is None:
-            self._usable = [w for w, seen in self.workers.items() if seen.state is ev.WorkerState.IDLE]
-            self._rank = {worker: nth for nth, worker in enumerate(self._usable)}
-        if self._free is None:
-            busy, usable = {trial.worker for trial in self.open_trials.values() if not trial.adrift}, self._usable
-            resting = {w for w, failures in self.infra_by_worker.items() if failures >= RESTS_AFTER}
-            sound = [w for w in usable if w not in resting] if resting else usable
-            self._free = [w for w in sound or usable if w not in busy]
-        return self._free
+        """Workers that can take a trial."""
+        return self.roster.free(trial.worker for trial in self.open_trials.values() if not trial.adrift)
+
+    @property
+    def proposed(self) -> int:
+        """Candidates that a proposer or a person has brought: retests are the tournament's own."""
+        return len(self.candidates) - self.proposals_by.get(RETEST, 0)
 
     # -- folding
 
@@ -167,8 +154,7 @@ class Ledger:
             case ev.LimitReached():
                 self.limit = event.reason
             case ev.WorkerChanged():
-                self.workers[event.worker] = event
-                self._usable = self._free = None
+                self.roster.change(event)
             case ev.ProposalsEnded():
                 self.exhausted.add(event.proposer)
             case ev.Proposed() | ev.Admitted() | ev.Rejected() | ev.Conflicted() | ev.CandidateDecided() | ev.SentSolo():
@@ -180,16 +166,11 @@ class Ledger:
             case ev.TrialStarted() | ev.TrialRestarted() | ev.TrialEnded():
                 self._apply_to_trial(event, at)
             case ev.MachineSuspected():
-                self.suspicion = Suspicion(event, since=len(self.trials))
+                self.roster.suspect(event, trials=len(self.trials))
             case ev.MachineCleared():
-                self.cleared.add((event.worker, event.block))
-                self.suspicion = None
+                self.roster.clear(event)
             case ev.MachineDoubted():
-                self.suspicion = None
-                self.doubted.add(event.worker)
-                seen = self.workers[event.worker]
-                self.workers[event.worker] = replace(seen, state=ev.WorkerState.SET_ASIDE, detail=event.reason)
-                self._usable = self._free = None
+                self.roster.set_aside(event)
             case ev.TrialVoided():
                 self._void(event)
             case ev.StackBuilt() | ev.StackDecided() | ev.ChampionMoved():
@@ -203,16 +184,11 @@ class Ledger:
             self._close_head(self.last_at)  # the former head was killed: it ran at least until its last event
         self.head, self.stopped, self.limit = event, None, None
         self._head_since = at
-        self.workers.clear()
+        self.roster.begin()
         self.exhausted.clear()
-        self.doubted.clear()
-        self.suspicion = None
-        self.infra_in_a_row = 0
-        self.infra_by_worker.clear()
         for trial in self.open_trials.values():
             trial.adrift = True
         self.adrift = dict(self.open_trials)
-        self._usable = self._free = None
 
     def _close_head(self, at: float) -> None:
         if self._head_since is not None:
@@ -232,6 +208,8 @@ class Ledger:
             self.states[candidate.state] += 1
             self.proposals_by[event.proposer] = self.proposals_by.get(event.proposer, 0) + 1
             self.proposer_usd += event.usd
+            for kept in candidate.retests:
+                self.retested_at[kept] = len(self.champion.kept) if self.champion else 0
             return
         candidate = self._candidate(event.candidate)
         match event:
@@ -283,7 +261,15 @@ class Ledger:
         candidate.race_since, candidate.raced = len(candidate.trials), 0
 
     def _decide(self, candidate: Candidate, event: ev.CandidateDecided, at: float) -> None:
-        if event.evidence is not None and candidate.state in (CandidateState.RACING, CandidateState.IN_BLOCKS):
+        if candidate.id in self.near_misses:
+            self._promote(candidate)
+        elif (
+            event.verdict is ev.Verdict.INCONCLUSIVE
+            and event.evidence is not None
+            and candidate.state is not CandidateState.WON
+        ):
+            self.near_misses[candidate.id] = candidate
+        if event.evidence is not None and candidate.state in _MEASURED:
             candidate.evidence = event.evidence
             self.decided_races.append(event.evidence)
         if event.verdict is ev.Verdict.WON:
@@ -297,6 +283,14 @@ class Ledger:
             if event.verdict is ev.Verdict.VIOLATION:
                 self._forget_its_numbers(candidate)
             self._end(candidate, VERDICT_STATE[event.verdict], event.reason, at)
+
+    def _promote(self, candidate: Candidate) -> None:
+        """A near miss is among the pending again: its final is to come."""
+        del self.near_misses[candidate.id]
+        self.pending[candidate.id] = candidate
+        candidate.decided_at = None
+        if candidate.evidence is not None:
+            self.decided_races.remove(candidate.evidence)
 
     def _forget_its_numbers(self, candidate: Candidate) -> None:
         """Who broke a rule is evidence of nothing: not of the noise, nor of what edits are worth, nor a keep that is spent."""
@@ -313,7 +307,7 @@ class Ledger:
         if isinstance(event, ev.TrialStarted):
             if event.trial in self.trials:
                 raise IllegalTransitionError(f"{event.trial} was started twice")
-            self._occupy(event.worker)
+            self.roster.occupy(event.worker)
             trial = Trial(event, at, event.worker, nth=len(self.trials))
             self.trials[trial.id] = self.open_trials[trial.id] = trial
             self.trials_of.setdefault(event.commit, []).append(trial)
@@ -337,15 +331,15 @@ class Ledger:
             raise IllegalTransitionError(f"{event.trial} is not running: {type(event).__name__} cannot follow")
         self.adrift.pop(event.trial, None)
         if isinstance(event, ev.TrialRestarted):
-            self._free = None
+            self.roster.look_again()
             open_trial.attempt, open_trial.worker, open_trial.adrift = event.attempt, event.worker, False
             open_trial.started_at = at
             return
         open_trial.ended = event
         del self.open_trials[event.trial]
-        self._release(open_trial, event)
+        self.roster.release(open_trial.worker, event, adrift=open_trial.adrift)
         self.running_of[open_trial.started.commit] -= 1
-        at_fault = event.outcome in (Outcome.CRASH, Outcome.TIMEOUT, Outcome.VIOLATION)
+        at_fault = event.outcome.by_own_fault
         if open_trial.started.purpose is ev.Purpose.SMOKE and at_fault:
             self._suspect(open_trial.started.candidates)
         if open_trial.started.block is not None:
@@ -366,30 +360,23 @@ class Ledger:
             for candidate in map(self._candidate, group):
                 candidate.suspects = group
 
-    def _release(self, trial: Trial, ended: ev.TrialEnded) -> None:
-        """The worker is free again; who rests, and whether it is there at all, is looked up where that may have changed."""
-        may_rest = ended.outcome is Outcome.INFRA or self.infra_by_worker
-        if self._free is None or may_rest or trial.adrift or trial.worker not in self._rank:
-            self._free = None
-        else:
-            insort(self._free, trial.worker, key=self._rank.__getitem__)
-
     def _void(self, event: ev.TrialVoided) -> None:
         trial = self.trials[event.trial]
         ended = trial.ended
-        if ended is None or ended.outcome is not Outcome.OK or trial.started.block not in self.blocks.open:
-            raise IllegalTransitionError(f"{event.trial} is no row of an open block that has given a number")
+        racing = [name for name in trial.started.candidates if name in self.racing]
+        if ended is None or ended.outcome is not Outcome.OK or not (racing or trial.started.block in self.blocks.open):
+            raise IllegalTransitionError(f"{event.trial} is no row of an open block, nor of a race, that has given a number")
         value = ended.metric(self.objective)
         assert value is not None
         self.book.withdraw(trial.started.commit, value)
         trial.ended = replace(ended, outcome=Outcome.INFRA, reason=event.reason)
         self.outcomes[Outcome.OK] -= 1
         self.outcomes[Outcome.INFRA] += 1
-        self.blocks.void_row(trial.started)
-
-    def _occupy(self, worker: str) -> None:
-        if self._free is not None and worker in self._free:
-            self._free.remove(worker)
+        for candidate in map(self._candidate, racing):
+            candidate.raced -= 1
+            self.answered.pop(candidate.id, None)
+        if trial.started.block is not None:
+            self.blocks.void_row(trial.started)
 
     def _count(self, trial: Trial, ended: ev.TrialEnded) -> None:
         self.outcomes[ended.outcome] += 1
@@ -397,22 +384,17 @@ class Ledger:
         self.gpu_seconds += ended.wall_s * trial.started.gpus
         if ended.energy_j is not None:
             self.energy_j = (self.energy_j or 0.0) + ended.energy_j
-        if ended.outcome in (Outcome.INFRA, Outcome.CANCELLED) and trial.started.purpose is ev.Purpose.RACE:
+        if ended.outcome.is_wasted and trial.started.purpose is ev.Purpose.RACE:
             for candidate in map(self._candidate, trial.started.candidates):
                 candidate.raced -= trial.id in candidate.race_trials
-        if ended.outcome is Outcome.INFRA:
-            self.infra_in_a_row += 1
-            self.infra_by_worker[trial.worker] = self.infra_by_worker.get(trial.worker, 0) + 1
-        elif ended.outcome is not Outcome.CANCELLED:
-            self.infra_in_a_row = 0
-            others = {w: n for w, n in self.infra_by_worker.items() if w != trial.worker}
-            self.infra_by_worker = {w: min(n, RESTS_AFTER - 1) for w, n in others.items()}  # who rests may try once more
+        self.roster.count(trial.worker, ended.outcome)
         if ended.outcome is Outcome.OK and trial.started.purpose is not ev.Purpose.SMOKE:
             value = ended.metric(self.objective)
             if value is None:
                 raise IllegalTransitionError(f"{trial.id} ended ok without {self.objective}")
             self.fingerprint = self.fingerprint or ended.fingerprint
             self.book.add(trial.started.commit, value)
+            self.roster.clock(trial.worker, ended)
 
     def _apply_to_stack(self, event: ev.StackBuilt | ev.StackDecided | ev.ChampionMoved, at: float) -> None:
         match event:

@@ -222,6 +222,7 @@ def settings_of(config: Config, made: tuple[AnyProposer, ...], ledger: Ledger) -
             for name, bound in config.objective.constraints.items()
         ),
         target=config.objective.target,
+        noninferiority_margin=config.objective.noninferiority_margin,
         limits=Limits(
             limits.trials,
             limits.candidates,
@@ -230,6 +231,7 @@ def settings_of(config: Config, made: tuple[AnyProposer, ...], ledger: Ledger) -
             limits.usd,
             limits.energy_wh,
             limits.plateau,
+            limits.worth_per_gpu_hour,
         ),
         prices=Prices(config.prices.usd_per_gpu_hour or 0.0, config.prices.usd_per_kwh or 0.0),
     )

@@ -31,6 +31,16 @@ class Samples:
         self.mean += delta / self.n
         self.squares += delta * (value - self.mean)
 
+    def without(self, value: float) -> Samples:
+        """The same without one of its values."""
+        kept, found = Samples(), False
+        for each in self.values:
+            if each == value and not found:
+                found = True
+            else:
+                kept.add(each)
+        return kept
+
 
 @dataclass(frozen=True, slots=True)
 class Noise:

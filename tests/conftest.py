@@ -9,11 +9,18 @@ import pytest
 ATTACKS = Path(__file__).with_name("attacks")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The tests of a file stay together, for their fixtures; those of all attacks too, for the table that they make."""
     for item in items:
         together = ATTACKS if ATTACKS in item.path.parents else item.path
         item.add_marker(pytest.mark.xdist_group(str(together)))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Ungrouped, every campaign that a file's tests share would run on each worker: said at once rather than paid for."""
+    if getattr(session.config.option, "loadgroup", False):
+        assert all("@" in item.nodeid for item in session.items), "pytest-xdist has not taken the groups"
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,16 @@ class Outcome(StrEnum):
     INFRA = "infra"  # the machine's fault: repeated elsewhere, never held against the candidate
     CANCELLED = "cancelled"  # stopped by a person or by the head
 
+    @property
+    def by_own_fault(self) -> bool:
+        """The candidate's, or that of one of the candidates that the trial held."""
+        return self in (Outcome.CRASH, Outcome.TIMEOUT, Outcome.VIOLATION)
+
+    @property
+    def is_wasted(self) -> bool:
+        """It says nothing about any candidate: to be run again."""
+        return self in (Outcome.INFRA, Outcome.CANCELLED)
+
 
 class Provenance(StrEnum):
     """Who measured a number."""

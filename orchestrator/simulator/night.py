@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from orchestrator import events as ev
+from orchestrator.candidate import RETEST
 from orchestrator.edits import Edit
 from orchestrator.events import EndState, WorkerState
 from orchestrator.ledger import Ledger
@@ -28,6 +29,7 @@ BASE_VALUE = 1.0  # of the metric; only differences count
 PROPOSER = "landscape"
 NODE = "virtual"
 FINGERPRINT = "virtual"
+_RETESTS = 1_000_000  # from this number on, candidates are retests of kept ones
 SMOKE_PART = 0.05  # of a trial's time that a smoke test takes, beside its overhead
 
 
@@ -75,6 +77,7 @@ class Night:
         self._record = record
         self._trees: dict[str, Tree] = {BASE: Tree((), 0.0)}
         self._written_on: list[tuple[int, ...]] = []  # by proposal: the edits it was written on top of
+        self._undoes: dict[int, int] = {}  # by number of a retest: the edit that it takes out again
 
     def run(self) -> Night:
         """Play the night; the ledger then holds all of it."""
@@ -183,6 +186,8 @@ class Night:
                 self._reapply(candidate)
             case do.Compose():
                 self._compose(decision)
+            case do.Retest(candidates):
+                self._retest(candidates)
             case do.BuildStack(candidates):
                 self._build_stack(candidates)
             case do.MoveChampion(stack):
@@ -236,13 +241,22 @@ class Night:
             number = _number(candidate)
             if self._clashes(number, on_base):
                 self._tell(ev.Conflicted(candidate, asked.base, "the champion has changed what it edits"))
-            elif len(fit) < asked.room and not self.nature.clash(number, fit):
+            elif len(fit) < asked.room and (number in self._undoes or not self.nature.clash(number, self._written(fit))):
                 fit.append(number)
         self._tell(ev.Composed(asked.base, asked.candidates, tuple(f"c{number + 1:04d}" for number in fit)))
 
+    def _retest(self, kept: tuple[str, ...]) -> None:
+        assert self.ledger.champion is not None
+        for name in kept:
+            number = _RETESTS + len(self._undoes)
+            self._undoes[number] = _number(name)
+            retest = f"c{number + 1:04d}"
+            self._tell(ev.Proposed(retest, RETEST, f"without {name}", (Edit("edit", content=retest),), parents=(name,)))
+            self._admit(number, self.ledger.champion.commit)
+
     def _with_all(self, base: str, candidates: tuple[str, ...]) -> Tree:
         tree = self._trees[base]
-        if not self.nature.interacts and not self.nature.landscape.rates.crash:
+        if not (self.nature.interacts or self.nature.landscape.rates.crash or self._undoes):
             numbers = [_number(candidate) for candidate in candidates]
             return Tree((*tree.edits, *numbers), tree.value + sum(map(self.nature.effect, numbers)))
         for candidate in candidates:
@@ -289,13 +303,22 @@ class Night:
 
     # -- trees
 
+    def _written(self, numbers: list[int]) -> list[int]:
+        """Those of them that a proposer has written."""
+        return [number for number in numbers if number not in self._undoes]
+
     def _clashes(self, number: int, onto: tuple[int, ...]) -> bool:
+        if number in self._undoes:
+            return self._undoes[number] not in onto
         if not self.nature.landscape.rates.conflict:
             return False
         known = set(self._written_on[number])
         return self.nature.clash(number, [other for other in onto if other not in known])
 
     def _grown(self, tree: Tree, edit: int) -> Tree:
+        if edit in self._undoes:
+            left = tuple(other for other in tree.edits if other != self._undoes[edit])
+            return Tree(left, tree.value - self._contribution(self._undoes[edit], left), tree.crashes_after)
         crashes = [after for after in (tree.crashes_after, self.nature.crashes_after(edit)) if after is not None]
         return Tree((*tree.edits, edit), tree.value + self._contribution(edit, tree.edits), min(crashes, default=None))
 

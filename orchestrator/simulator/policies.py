@@ -18,7 +18,6 @@ from orchestrator.tournament.decisions import BuildStack, Decision, Finish, Give
 from orchestrator.tournament.machine import Tournament
 from orchestrator.tournament.race import own_fault
 from orchestrator.tournament.settings import Settings
-from workers.trial import Outcome
 
 MACHINES_FAIL_IN_A_ROW = 1000  # then the landscape is no place to measure in
 
@@ -37,7 +36,7 @@ class KeepIfLower:
     # -- deciding
 
     def _give_up(self) -> GiveUp | None:
-        hopeless = self.ledger.infra_in_a_row >= MACHINES_FAIL_IN_A_ROW
+        hopeless = self.ledger.roster.infra_in_a_row >= MACHINES_FAIL_IN_A_ROW
         return GiveUp("every trial fails by the machines' fault") if hopeless else None
 
     def _stack(self) -> Decision | None:
@@ -116,9 +115,8 @@ class KeepIfLower:
         return StartTrial(worker, Purpose.RACE, waiting.commit or "", (waiting.id,), seed=0)
 
     def _wants_more(self, commit: str) -> bool:
-        wasted = (Outcome.INFRA, Outcome.CANCELLED)
         trials = self.ledger.trials_of.get(commit, [])
-        return sum(trial.ended is None or trial.ended.outcome not in wasted for trial in trials) < self.samples
+        return sum(trial.ended is None or not trial.ended.outcome.is_wasted for trial in trials) < self.samples
 
     def _propose(self) -> Propose | None:
         ahead = self.ledger.states[CandidateState.WAITING]

@@ -148,15 +148,20 @@ class Beliefs:
         """Of repeats of one commit alone, leaning with the weight of one repeat on another estimate."""
         return (self._repeats_squares + leaning_on) / (self._repeats_df + 1)
 
-    def p_null(self, candidates: Sequence[str]) -> Array:
-        """For each candidate the probability that it does not help; before it was measured, what is generally so."""
-        return np.asarray((self._posterior(candidates) * ~HELPS).sum(axis=1))  # row by row: whoever else is asked about
+    def p_null(self, candidates: Sequence[str], margins: Sequence[float] = ()) -> Array:
+        """For each candidate the probability that it does not help; before it was measured, what is generally so. With
+        `margins` (one each, in the metric's own units), that it is worse by that much or more."""
+        not_helpful = ~HELPS if not margins else np.asarray(margins)[:, None] / self.unit <= GRID
+        return np.asarray((self._posterior(candidates) * not_helpful).sum(axis=1))  # row by row: whoever else is asked about
 
-    def e_values(self, candidates: Sequence[str]) -> Array:
-        """For each, the likelihood of "it helps", over effects of all sizes, over that of "exactly nothing"."""
-        found = np.array([self._likelihood.get(name, np.zeros(len(GRID))) for name in candidates]).reshape(-1, len(GRID))
-        ratios = np.minimum(found - found[:, [_ZERO]], 690.0)
-        return np.asarray((np.exp(np.where(HELPS, ratios, 0.0)) * _HELPFUL_START).sum(axis=1))
+    def e_value(self, candidate: str, margin: float = 0.0) -> float:
+        """The likelihood of "it helps", over effects of all sizes, over that of "exactly nothing"; with a margin (in the
+        metric's own units), of effects better than that over that of exactly that."""
+        found = self._likelihood.get(candidate, np.zeros(len(GRID)))
+        if margin:
+            found = np.interp(GRID + margin / self.unit, GRID, found)
+        ratios = np.minimum(found - found[_ZERO], 690.0)
+        return float((np.exp(np.where(HELPS, ratios, 0.0)) * _HELPFUL_START).sum())
 
     def expected(self, candidate: str) -> float:
         """Posterior mean of its effect, negative is better, in the metric's own units."""

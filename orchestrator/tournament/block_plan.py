@@ -11,11 +11,11 @@ from orchestrator.candidate import Candidate, CandidateState
 from orchestrator.design import SIZES, columns_for, order_of, smallest_size
 from orchestrator.events import BlockOpened, Purpose, SentSolo
 from orchestrator.ledger import Ledger
+from orchestrator.tournament import retests
 from orchestrator.tournament.beliefs import Beliefs
 from orchestrator.tournament.blocks import GIVEN_UP_FROM, MOST_BLOCKS
-from orchestrator.tournament.decisions import Compose, StartTrial
+from orchestrator.tournament.decisions import Compose, Retest, StartTrial
 from orchestrator.tournament.settings import Settings
-from workers.trial import Outcome
 
 LARGEST = 64  # 128 brings 3 % more at sd 3e-4 and 7 % at 2e-3, twice as late
 FIRST = 64
@@ -26,7 +26,6 @@ PATIENCE_S = 60.0  # at most: so long do too few candidates wait for company whi
 CROWDED = 0.65  # a block less full than this share of its size, for clashes, leaves GPU time unused
 SMOKE_FROM = 0.3  # crashes expected in a block: from here on candidates are tested before
 _CRASHES_AT_START, _RUNS_AT_START = 0.5, 25.0  # what is thought of a candidate before any has run
-_WASTED = (Outcome.INFRA, Outcome.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +92,10 @@ def next_row(ledger: Ledger) -> tuple[Block, int] | None:
     return next(((block, block.todo[-1]) for block in ledger.blocks.open.values() if block.todo), None)
 
 
-def step(
-    ledger: Ledger, settings: Settings, outlook: Outlook, worker: str
-) -> Compose | BlockOpened | StartTrial | SentSolo | None:
+Step = Compose | BlockOpened | StartTrial | SentSolo | Retest
+
+
+def step(ledger: Ledger, settings: Settings, outlook: Outlook, worker: str) -> Step | None:
     """What brings the next block nearer, where a worker is free and no row is left to be run; None: nothing at this time."""
     size = size_of_next(ledger, settings, outlook)
     if settings.lanes == "solo":
@@ -122,15 +122,32 @@ def step(
         return smoke
     if any(ledger.candidates[name].running for name in fit):
         return None  # its smoke test is under way
-    return _opened(ledger, fit, base, stack, room, size, settings)
+    return _retests(ledger, fit, room, size, settings) or _opened(ledger, fit, base, stack, room, size, settings)
+
+
+def _retests(ledger: Ledger, fit: list[str], room: int, size: int, settings: Settings) -> Retest | None:
+    """What may fill the columns that this block would leave empty."""
+    if retests.is_under_way(ledger):
+        return None  # it did not fit into this block
+    kept = retests.due(ledger, _columns(fit, room, size, settings) - len(fit))
+    return Retest(kept) if kept else None
+
+
+def _size_for(fit: list[str], room: int, size: int, settings: Settings) -> int:
+    """Rows of a block with these candidates, where `size` rows would have `room` for candidates."""
+    return size if settings.block is not None else min(size, smallest_size(min(len(fit), room), size - 1 - room))
+
+
+def _columns(fit: list[str], room: int, size: int, settings: Settings) -> int:
+    """How many candidates that block has columns for."""
+    return _size_for(fit, room, size, settings) - 1 - (size - 1 - room)
 
 
 def _opened(
     ledger: Ledger, fit: list[str], base: str, stack: str | None, room: int, size: int, settings: Settings
 ) -> BlockOpened:
     taken = tuple(fit[:room])
-    if settings.block is None:
-        size = min(size, smallest_size(len(taken), size - 1 - room))
+    size = _size_for(fit, room, size, settings)
     name = f"b{len(ledger.blocks.blocks) + 1:04d}"
     seed, in_time = f"{settings.seed}/{name}", len(ledger.workers) == 1
     columns = columns_for(size, len(taken), seed, in_time=in_time)
@@ -242,7 +259,7 @@ def crashed_alone(ledger: Ledger, candidate: Candidate) -> str | None:
     """The trial in which a candidate crashed with nobody else in it; None where there is none."""
     for name in reversed(candidate.trials):
         trial = ledger.trials[name]
-        if trial.ended is None or trial.ended.outcome in (*_WASTED, Outcome.OK):
+        if trial.ended is None or not trial.ended.outcome.by_own_fault:
             continue
         if trial.started.purpose is Purpose.SMOKE and trial.started.candidates == (candidate.id,):
             return name

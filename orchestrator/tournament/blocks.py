@@ -16,14 +16,12 @@ from orchestrator.block_book import Block
 from orchestrator.candidate import Candidate
 from orchestrator.events import BlockClosed, CandidateDecided, Evidence, SentSolo, Verdict
 from orchestrator.ledger import Ledger
+from orchestrator.tournament.bar import Bar, bar_for_block
 from orchestrator.tournament.beliefs import Beliefs, pooled
+from orchestrator.tournament.margin import margin_for
 from orchestrator.tournament.settings import Settings
 from workers.trial import Outcome
 
-# Running mean of the local false-discovery rate, as a share of the rate asked for. Blocks need less caution than races (half):
-# their contrasts share no champion's mean.
-LOCAL_FDR_SHARE = 0.8
-LOCAL_FDR_CAP = 0.25
 GIVEN_UP_FROM = 0.60  # probability of no help, once it was measured in a block
 MOST_BLOCKS = 6  # in which one candidate is measured
 SUSPECT_AFTER = 3  # crashed rows, and not one that ran: of two, one in four of the innocent would be suspected
@@ -78,46 +76,43 @@ def judge_blocks(ledger: Ledger, beliefs: Beliefs, p_null: Mapping[str, float], 
 
     `p_null` holds those that a closed block has told of, the most promising first.
     """
-    needed, allowed = _bar(ledger, settings)
+    bar = bar_for_block(ledger, settings)
     for name, null in p_null.items():
         candidate = ledger.in_blocks.get(name)
         if candidate is None:
             continue
-        wins = allowed is None or (beliefs.may_keep and null <= allowed)
-        if wins and needed is not None:
-            wins = float(beliefs.e_values([name])[0]) >= needed
+        wins = _passes(ledger, candidate, beliefs, null, bar, settings)
         if wins:
-            evidence = _evidence(ledger, candidate, beliefs, null, needed, allowed, settings)
-            return CandidateDecided(name, Verdict.WON, f"better: {_told(evidence)}", evidence)
+            evidence = _evidence(ledger, candidate, beliefs, null, bar, settings)
+            return CandidateDecided(
+                name, Verdict.WON, f"{'no worse' if evidence.margin else 'better'}: {_told(evidence)}", evidence
+            )
         if candidate.open_blocks:
             continue
         if null >= GIVEN_UP_FROM:
-            evidence = _evidence(ledger, candidate, beliefs, null, needed, allowed, settings)
+            evidence = _evidence(ledger, candidate, beliefs, null, bar, settings)
             return CandidateDecided(name, Verdict.DISCARD, f"not better: {_told(evidence)}", evidence)
         if len(candidate.heats) >= MOST_BLOCKS:
-            evidence = _evidence(ledger, candidate, beliefs, null, needed, allowed, settings)
+            evidence = _evidence(ledger, candidate, beliefs, null, bar, settings)
             return CandidateDecided(name, Verdict.INCONCLUSIVE, f"near miss: {_told(evidence)}", evidence)
     return None
 
 
-def _bar(ledger: Ledger, settings: Settings) -> tuple[float | None, float | None]:
-    """The e-value that a keep needs at this moment, and the largest p_null that it may have."""
-    keeps, alpha = len(ledger.race_wins), settings.false_keep_rate
-    if settings.rule == "provable":  # online e-BH: valid under any dependence between candidates
-        return settings.planned_candidates / (alpha * (keeps + 1)), None
-    return None, max(0.0, min(LOCAL_FDR_CAP, LOCAL_FDR_SHARE * alpha * (keeps + 1) - ledger.wins_p_null))
+def _passes(ledger: Ledger, candidate: Candidate, beliefs: Beliefs, null: float, bar: Bar, settings: Settings) -> bool:
+    margin = margin_for(ledger, settings, candidate)
+    if bar.p_null is not None and null > bar.p_null:
+        return False
+    if bar.p_null is not None and beliefs.may_keep:
+        return True
+    needed = bar.e_value
+    if needed is None and margin:  # the guard asks whether anything helps, which a deletion need not
+        needed = settings.planned_candidates / settings.false_keep_rate
+    return needed is not None and beliefs.e_value(candidate.id, margin) >= needed
 
 
-def _evidence(
-    ledger: Ledger,
-    candidate: Candidate,
-    beliefs: Beliefs,
-    null: float,
-    needed: float | None,
-    allowed: float | None,
-    settings: Settings,
-) -> Evidence:
+def _evidence(ledger: Ledger, candidate: Candidate, beliefs: Beliefs, null: float, bar: Bar, settings: Settings) -> Evidence:
     effect, spread = pooled(candidate.heats)
+    margin = margin_for(ledger, settings, candidate)
     with_it = sum(heat.rows_with for heat in candidate.heats)
     without = sum(heat.rows for heat in candidate.heats) - with_it
     reference = sum(heat.base_mean for heat in candidate.heats) / len(candidate.heats)
@@ -130,12 +125,13 @@ def _evidence(
         stderr=spread * beliefs.noise_sd,
         noise_sd=beliefs.noise_sd,
         noise_df=max(1, ledger.book.noise().df),
-        e_value=float(beliefs.e_values([candidate.id])[0]),
-        e_value_needed=needed,
+        e_value=beliefs.e_value(candidate.id, margin),
+        e_value_needed=bar.e_value,
         p_null=null,
-        p_null_allowed=allowed,
+        p_null_allowed=bar.p_null,
         rule=settings.rule,
         blocks=tuple(heat.block for heat in candidate.heats),
+        margin=margin,
     )
 
 
@@ -149,7 +145,7 @@ def _told(evidence: Evidence) -> str:
 
 
 def suspect_of(ledger: Ledger, block: Block) -> SentSolo | None:
-    """One whose every row in this block has crashed, in two at least, while others ran: it is to race alone.
+    """One whose every row in this block has crashed, in three at least, while others ran: it is to race alone.
 
     A row that crashed is blamed on nobody; only a candidate that crashes alone is a crash.
     """
@@ -169,7 +165,3 @@ def suspect_of(ledger: Ledger, block: Block) -> SentSolo | None:
                 name, f"each of its {times} trials in {block.name} crashed; alone it shows whether by its own fault"
             )
     return None
-
-
-def rows_left(ledger: Ledger) -> int:
-    return sum(len(block.todo) for block in ledger.blocks.open.values())

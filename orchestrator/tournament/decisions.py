@@ -62,6 +62,13 @@ class Compose:
 
 
 @dataclass(frozen=True, slots=True)
+class Retest:
+    """Make a candidate of each of these kept ones: the champion without it."""
+
+    candidates: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class BuildStack:
     """Put these winners, in this order, on the current champion."""
 
@@ -109,5 +116,5 @@ Journalled = (
     | MachineDoubted
     | TrialVoided
 )
-Act = StartTrial | RestartTrial | Reapply | Compose | BuildStack | MoveChampion | Propose | Journalled
+Act = StartTrial | RestartTrial | Reapply | Compose | Retest | BuildStack | MoveChampion | Propose | Journalled
 Decision = Act | Finish | GiveUp

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -49,6 +49,11 @@ class Contrast:
     variance_factor: float  # u = 1/n + 1/m
     noise_sd: float  # > 0
     noise_df: int  # >= 1
+    margin: float = 0.0  # by which it may be worse: already taken off the effect
+
+    def shifted(self, margin: float) -> Contrast:
+        """The same against "worse by more than `margin`": evidence is then of non-inferiority."""
+        return replace(self, effect=self.effect - margin, margin=margin) if margin else self
 
     @property
     def stderr(self) -> float:
@@ -122,8 +127,8 @@ def p_better(contrast: Contrast) -> float:
     return float(stdtr(contrast.noise_df, -contrast.effect / contrast.stderr))
 
 
-def learn_prior(contrasts: Sequence[Contrast]) -> EffectPrior:
-    """The distribution of effects behind these observed ones: EM from the generic start, which keeps 20 pseudo-counts."""
+def learn_prior(contrasts: Sequence[Contrast], pseudo_counts: float = PSEUDO_COUNTS) -> EffectPrior:
+    """The distribution of effects behind these observed ones: EM from the generic start, which keeps its pseudo-counts."""
     start = EffectPrior.start()
     if not contrasts:
         return start
@@ -138,7 +143,7 @@ def learn_prior(contrasts: Sequence[Contrast]) -> EffectPrior:
     for _ in range(EM_ROUNDS):
         posterior = likelihood * weights
         posterior /= posterior.sum(axis=1, keepdims=True)
-        weights = (posterior.sum(axis=0) + PSEUDO_COUNTS * base) / (len(rows) + PSEUDO_COUNTS)
+        weights = (posterior.sum(axis=0) + pseudo_counts * base) / (len(rows) + pseudo_counts)
     k = len(SCALES)
     return EffectPrior(weights[:k], float(weights[k]), weights[k + 1 :])
 

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 
 from orchestrator.events import CandidateDecided, Purpose, StackDecided, Verdict
 from orchestrator.ledger import Ledger, Stack
+from orchestrator.tournament.bar import Bar
 from orchestrator.tournament.constraints import broken_constraint
 from orchestrator.tournament.evidence import p_better
+from orchestrator.tournament.margin import margin_for_stack
 from orchestrator.tournament.race import (
     INFRA_BUDGET,
     contrast_between,
@@ -67,11 +69,12 @@ def judge_final(ledger: Ledger, stack: Stack, settings: Settings) -> StackDecide
     contrast = contrast_between(ledger, samples, reference, settings)
     if contrast is None:
         return None
+    contrast = contrast.shifted(margin_for_stack(ledger, settings, stack.built.candidates))
     better = p_better(contrast)
     kept = _decide(samples.n, better, _rule_for(ledger, stack), final_cap(settings))
     if kept is None or (kept and any(trial.ended is None and trial.started.purpose is Purpose.FINAL for trial in trials)):
         return None  # a crash may yet arrive from a trial that still runs
-    evidence = evidence_of(contrast, samples, reference, 1.0 - better, "final", None, None)
+    evidence = evidence_of(contrast, samples, reference, 1.0 - better, "final", Bar(None, None))
     plural = "" if samples.n == 1 else "s"
     told = f"{evidence.effect:+.4g} ± {evidence.stderr:.2g} over {samples.n} trial{plural} against the champion's {reference.n}"
     return StackDecided(name, kept, told, evidence)

@@ -8,8 +8,8 @@ from orchestrator.events import StopReason
 from orchestrator.ledger import Ledger
 from orchestrator.tournament.settings import Prices, Settings
 
-# These two only end the proposing: whatever is under way is raced to its end.
-PROPOSING_ENDS = frozenset({StopReason.CANDIDATES, StopReason.PROPOSALS})
+# These only end the proposing: whatever is under way is raced to its end.
+PROPOSING_ENDS = frozenset({StopReason.CANDIDATES, StopReason.PROPOSALS, StopReason.WORTH})
 
 FINALS_AT_THE_END = 2  # trials that are kept back for what the last block brings
 FINAL_ROUND = 1.1  # trial times that a final takes, at the end of a campaign that a clock ends
@@ -30,7 +30,7 @@ def usd(ledger: Ledger, prices: Prices) -> float:
 
 
 def reached(ledger: Ledger, settings: Settings, now: float) -> StopReason | None:
-    """The first limit that is reached at Unix time `now`."""
+    """The first limit that is reached at Unix time `now`. Of worth, which is an estimate, `Worth` tells."""
     limits = settings.limits
     energy = energy_wh(ledger)
     checks = (
@@ -41,7 +41,7 @@ def reached(ledger: Ledger, settings: Settings, now: float) -> StopReason | None
         (StopReason.USD, _at(usd(ledger, settings.prices), limits.usd)),
         (StopReason.ENERGY, energy is not None and _at(energy, limits.energy_wh)),
         (StopReason.PLATEAU, _at(ledger.decided_since_keep, limits.plateau)),
-        (StopReason.CANDIDATES, _at(len(ledger.candidates), limits.candidates)),
+        (StopReason.CANDIDATES, _at(ledger.proposed, limits.candidates)),
         (StopReason.PROPOSALS, bool(settings.proposers) and ledger.exhausted >= set(settings.proposers)),
     )
     return next((reason for reason, is_reached in checks if is_reached), None)

@@ -7,21 +7,24 @@ out each decision before it asks for the next, so a decision is never taken twic
 from __future__ import annotations
 
 from orchestrator.candidate import CandidateState
-from orchestrator.events import CandidateDecided, LimitReached, SentSolo, Verdict
-from orchestrator.ledger import RESTS_AFTER, Candidate, Ledger
+from orchestrator.events import CandidateDecided, LimitReached, SentSolo, StopReason, Verdict
+from orchestrator.ledger import Candidate, Ledger
+from orchestrator.roster import RESTS_AFTER
 from orchestrator.tournament import block_plan, blocks, limits, machines
 from orchestrator.tournament.beliefs import Beliefs
 from orchestrator.tournament.block_plan import Outlook
 from orchestrator.tournament.decisions import BuildStack, Decision, Finish, GiveUp, MoveChampion, Propose, RestartTrial
 from orchestrator.tournament.evidence import noise_floor, p_null
 from orchestrator.tournament.finals import judge_final, next_stack, turned_down
+from orchestrator.tournament.margin import margin_for
+from orchestrator.tournament.near_misses import promoted
 from orchestrator.tournament.proposals import AtOnce, Proposals
 from orchestrator.tournament.race import LearntPrior, contrast_between, judge_race
 from orchestrator.tournament.schedule import next_trial
 from orchestrator.tournament.settings import Settings
+from orchestrator.tournament.worth import Worth
 from workers.trial import Outcome
 
-OWN_FAULTS = (Outcome.CRASH, Outcome.TIMEOUT, Outcome.VIOLATION)
 INFRA_IN_A_ROW = 10  # after so many failures of the machines without one success (three on each worker), a person is needed
 
 
@@ -31,9 +34,11 @@ class Tournament:
         self.settings = settings
         self._proposals = proposals or AtOnce()
         self._prior = LearntPrior()
+        self._worth = Worth(minimize=settings.minimize)
         self._judged: object = None  # the state of the evidence at which no race was ready to be decided
         self._blocks_judged: object = None  # and at which no candidate in blocks
         self._faults_seen: object = None
+        self._near_misses_seen: object = None
         self._beliefs: Beliefs | None = None
         self._p_null: dict[str, float] = {}
         self._p_null_at = -1  # closed blocks
@@ -44,8 +49,10 @@ class Tournament:
             self._give_up()
             or self._hand_out_again()
             or self._final()
+            or self._machines()
             or self._race()
             or self._block()
+            or self._near_miss()
             or self._limit(now)
             or self._stack()
             or self._trial(now)
@@ -57,13 +64,15 @@ class Tournament:
         ledger = self.ledger
         for trial in ledger.trials_of.get(ledger.base, []):
             ended = trial.ended
-            if ended is not None and ended.outcome in (Outcome.CRASH, Outcome.TIMEOUT, Outcome.VIOLATION):
+            if ended is not None and ended.outcome.by_own_fault:
                 detail = f"the base commit's own trial ended as {ended.outcome}: {ended.reason}"
                 return GiveUp(detail, trial.id)
-        if ledger.infra_in_a_row >= max(INFRA_IN_A_ROW, RESTS_AFTER * len(ledger.workers)):
+        if ledger.roster.infra_in_a_row >= max(INFRA_IN_A_ROW, RESTS_AFTER * len(ledger.workers)):
             last = next(t for t in reversed(ledger.trials.values()) if t.ended and t.ended.outcome is Outcome.INFRA)
             reason = last.ended.reason if last.ended else None
-            return GiveUp(f"{ledger.infra_in_a_row} trials in a row failed by the machine's fault, lastly: {reason}", last.id)
+            return GiveUp(
+                f"{ledger.roster.infra_in_a_row} trials in a row failed by the machine's fault, lastly: {reason}", last.id
+            )
         return None
 
     def _hand_out_again(self) -> RestartTrial | None:
@@ -101,29 +110,31 @@ class Tournament:
     def _block(self) -> Decision | None:
         ledger = self.ledger
         beliefs = self._learnt()
-        if beliefs is not None and (doubt := self._machines(beliefs)) is not None:
-            return doubt
         for block in ledger.blocks.open.values():
             if block.is_over and not self._is_held(block.name):
-                may_ask = beliefs is not None and beliefs.closed and ledger.suspicion is None  # one suspicion at a time
+                may_ask = beliefs is not None and beliefs.closed and ledger.roster.suspicion is None  # one suspicion at a time
                 suspect = machines.suspected(ledger, block, beliefs) if beliefs is not None and may_ask else None
                 return suspect or blocks.close(block, in_time=len(ledger.workers) == 1)
         return self._at_fault() or self._judge_blocks()
 
-    def _machines(self, beliefs: Beliefs) -> Decision | None:
-        """What becomes of a worker that is suspected of reading wrong, and of what it has measured."""
+    def _machines(self) -> Decision | None:
+        """What becomes of a worker that is suspected of reading wrong or of having slowed down, and of what it has measured."""
         void = machines.void_of(self.ledger)
-        if void is not None or self.ledger.suspicion is None:
+        if void is not None:
             return void
-        return machines.settled(self.ledger, beliefs, give_up=self._no_more_trials())
+        if self.ledger.roster.suspicion is None:
+            return None if self._no_more_trials() else machines.slowed_down(self.ledger)
+        beliefs = self._learnt()
+        noise_sd = self.ledger.book.noise().sd if beliefs is None else beliefs.noise_sd
+        return machines.settled(self.ledger, noise_sd, give_up=self._no_more_trials())
 
     def _is_held(self, block: str) -> bool:
-        return self.ledger.suspicion is not None and self.ledger.suspicion.event.block == block
+        return self.ledger.roster.suspicion is not None and self.ledger.roster.suspicion.event.block == block
 
     def _at_fault(self) -> SentSolo | CandidateDecided | None:
         """What becomes of who may have crashed a smoke test or a block's rows; looked at after each further crash."""
         ledger = self.ledger
-        crashes = sum(n for outcome, n in ledger.outcomes.items() if outcome in OWN_FAULTS)
+        crashes = sum(n for outcome, n in ledger.outcomes.items() if outcome.by_own_fault)
         if self._faults_seen == (crashes, ledger.states[CandidateState.CRASHED], ledger.ran):
             return None
         for candidate in ledger.pending.values():
@@ -152,6 +163,16 @@ class Tournament:
             self._blocks_judged = state
         return decided
 
+    def _near_miss(self) -> CandidateDecided | None:
+        """One that passes now; looked for after each win, with which alone the bar falls."""
+        state = (len(self.ledger.race_wins), self.ledger.wins_p_null, len(self.ledger.near_misses))
+        if not self.ledger.near_misses or state == self._near_misses_seen or self._no_more_trials():
+            return None
+        found = promoted(self.ledger, self.settings)
+        if found is None:
+            self._near_misses_seen = state
+        return found
+
     def _learnt(self) -> Beliefs | None:
         """The beliefs after every closed block; None before the baseline is there, and where there are no blocks."""
         ledger = self.ledger
@@ -170,9 +191,11 @@ class Tournament:
     def _p_null_in_blocks(self, beliefs: Beliefs) -> dict[str, float]:
         """Of the candidates that blocks have told of and that are undecided, the most promising first."""
         if self._p_null_at != beliefs.closed:
-            told = [candidate.id for candidate in self.ledger.in_blocks.values() if candidate.heats]
-            found = sorted(zip(beliefs.p_null(told).tolist(), told, strict=True))
-            self._p_null = {name: null for null, name in found}
+            told = [candidate for candidate in self.ledger.in_blocks.values() if candidate.heats]
+            margins = [margin_for(self.ledger, self.settings, candidate) for candidate in told]
+            nulls = beliefs.p_null([candidate.id for candidate in told], margins if any(margins) else ()).tolist()
+            found = sorted(zip(nulls, told, strict=True), key=lambda each: (_coarse(each[0]), each[1].diff_lines, each[1].id))
+            self._p_null = {candidate.id: null for null, candidate in found}
             self._p_null_at = beliefs.closed
         return self._p_null
 
@@ -193,10 +216,15 @@ class Tournament:
         before = self.ledger.limit
         if before is not None and before not in limits.PROPOSING_ENDS:
             return None
-        reason = limits.reached(self.ledger, self.settings, now)
+        reason = limits.reached(self.ledger, self.settings, now) or self._worth_reached()
         if reason is None or (before is not None and reason in limits.PROPOSING_ENDS):
             return None
         return LimitReached(reason)
+
+    def _worth_reached(self) -> StopReason | None:
+        least = self.settings.limits.worth_per_gpu_hour
+        expected = None if least is None else self._worth.per_gpu_hour(self.ledger)
+        return StopReason.WORTH if expected is not None and least is not None and expected < least else None
 
     def _stack(self) -> BuildStack | None:
         ledger = self.ledger
@@ -217,7 +245,7 @@ class Tournament:
         ahead = ledger.states[CandidateState.WAITING] + writing
         wanted = block_plan.wanted(ledger, self.settings, self._outlook(now)) - ahead
         if self.settings.limits.candidates is not None:
-            wanted = min(wanted, self.settings.limits.candidates - len(ledger.candidates) - writing)
+            wanted = min(wanted, self.settings.limits.candidates - ledger.proposed - writing)
         return Propose(wanted) if wanted > 0 and self._proposals.ready() else None
 
     def _finish(self) -> Finish | None:
@@ -232,8 +260,18 @@ class Tournament:
     def _no_more_trials(self) -> bool:
         return self.ledger.limit is not None and self.ledger.limit not in limits.PROPOSING_ENDS
 
-    def _promise(self, candidate: Candidate) -> float:
+    def _promise(self, candidate: Candidate) -> tuple[float, int]:
+        """The smaller the more promising; of two that are as good as equal, the one that changes less."""
         ledger = self.ledger
         samples, reference = ledger.samples(candidate.commit or ""), ledger.samples(candidate.base or "")
         contrast = contrast_between(ledger, samples, reference, self.settings)
-        return 0.5 if contrast is None else p_null(contrast, self._prior.of(ledger.decided_races, self.settings.minimize))
+        if contrast is None:
+            return 0.5, candidate.diff_lines
+        contrast = contrast.shifted(margin_for(ledger, self.settings, candidate))
+        null = p_null(contrast, self._prior.of(ledger.decided_races, self.settings.minimize))
+        return _coarse(null), candidate.diff_lines
+
+
+def _coarse(probability: float) -> float:
+    """To two digits: what differs by less is as good as equal."""
+    return float(f"{probability:.1e}")

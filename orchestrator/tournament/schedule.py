@@ -15,27 +15,26 @@ from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from itertools import count
 
-from orchestrator.events import BlockOpened, Purpose, SentSolo
+from orchestrator.events import Purpose
 from orchestrator.ledger import Candidate, CandidateState, Ledger
 from orchestrator.tournament import block_plan, machines
 from orchestrator.tournament.block_plan import Outlook
-from orchestrator.tournament.decisions import Compose, Reapply, StartTrial
+from orchestrator.tournament.decisions import Reapply, StartTrial
 from orchestrator.tournament.finals import final_cap, measured_in_blocks
 from orchestrator.tournament.limits import at_target
 from orchestrator.tournament.race import outcome_of
 from orchestrator.tournament.settings import Settings
 from workers.trial import Outcome
 
-_WASTED = (Outcome.INFRA, Outcome.CANCELLED)
 _Choice = tuple[Purpose, str, tuple[str, ...], str | None]  # purpose, commit, candidates, stack
-Promise = Callable[[Candidate], float]
-Step = StartTrial | Reapply | Compose | BlockOpened | SentSolo
+Promise = Callable[[Candidate], tuple[float, int]]
+Step = block_plan.Step | Reapply
 
 
 def next_trial(ledger: Ledger, settings: Settings, promise: Promise, outlook: Outlook) -> Step | None:
     """What the first free worker should do; None when no worker is free or nothing is to be measured.
 
-    `promise(candidate)` is the probability that a racing candidate does not help: smaller goes first.
+    `promise(candidate)` orders the racing candidates: who is the least likely not to help goes first.
     """
     free = ledger.free_workers()
     if not free or ledger.champion is None:
@@ -47,7 +46,7 @@ def next_trial(ledger: Ledger, settings: Settings, promise: Promise, outlook: Ou
         _baseline(ledger, settings)
         or _final(ledger, settings, due=not _row_0_is_its_final(ledger))
         or _confirmation(ledger, settings)
-        or _row(ledger, settings, free[0])
+        or _row(ledger, settings, free)
         or block_plan.step(ledger, settings, outlook, free[0])
         or _final(ledger, settings, due=True)
     )
@@ -70,11 +69,14 @@ def next_trial(ledger: Ledger, settings: Settings, promise: Promise, outlook: Ou
     return StartTrial(worker, purpose, commit, candidates, seed, stack)
 
 
-def _row(ledger: Ledger, settings: Settings, worker: str) -> StartTrial | None:
+def _row(ledger: Ledger, settings: Settings, free: list[str]) -> StartTrial | None:
     found = block_plan.next_row(ledger)
     if found is None:
         return None
     block, row = found
+    worker = _elsewhere(ledger, free, block.failed_on.get(row, set()))
+    if worker is None:
+        return None
     opened = block.opened
     members = block.members(row)
     seed = _drawn(f"{settings.seed}/{'common' if settings.common_seeds else opened.block}/{row}")
@@ -193,6 +195,10 @@ def _running(ledger: Ledger, commit: str) -> int:
 def _pick_worker(ledger: Ledger, free: list[str], commit: str) -> str | None:
     """A free worker; not one whose machine already failed this commit while another works on something else: None, to wait."""
     failed = {trial.worker for trial in ledger.trials_of.get(commit, []) if outcome_of(trial) is Outcome.INFRA}
+    return _elsewhere(ledger, free, failed)
+
+
+def _elsewhere(ledger: Ledger, free: list[str], failed: set[str]) -> str | None:
     elsewhere = next((worker for worker in free if worker not in failed), None)
     return elsewhere or (None if ledger.busy().keys() - failed else free[0])
 
@@ -205,7 +211,7 @@ def _seed(ledger: Ledger, settings: Settings, purpose: Purpose, commit: str, sub
         subject = " ".join([subject, "on", *_kept_by(ledger, ledger.candidates[subject].base or "")])
     if settings.common_seeds:
         subject = "common"
-    taken = {t.started.seed for t in ledger.trials_of.get(commit, []) if outcome_of(t) not in _WASTED}
+    taken = {t.started.seed for t in ledger.trials_of.get(commit, []) if not (t.ended and t.ended.outcome.is_wasted)}
     return next(seed for nth in count() if (seed := _drawn(f"{settings.seed}/{subject}/{nth}")) not in taken)
 
 

@@ -16,6 +16,7 @@ class Limits:
     usd: float | None = None
     energy_wh: float | None = None
     plateau: int | None = None  # candidates decided since the last keep
+    worth_per_gpu_hour: float | None = None  # expected gain of the next GPU-hour, in the objective's own units
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class Settings:
     common_seeds: bool = False
     constraints: tuple[Constraint, ...] = ()
     target: float | None = None
+    noninferiority_margin: float = 0.0  # by which a candidate that makes the program smaller may be worse
     limits: Limits = Limits()
     prices: Prices = Prices()
 

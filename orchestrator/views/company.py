@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from orchestrator.block_book import Block, Row
 from orchestrator.ledger import Candidate, Ledger
 from orchestrator.views.words import change, number, plural
-from workers.trial import Outcome
 
 SHOWN = 16  # samples on each side
-_FAULTS = (Outcome.CRASH, Outcome.TIMEOUT, Outcome.VIOLATION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +31,7 @@ class InBlock:
 
 def _failed(ledger: Ledger, block: Block, trial: str) -> bool:
     ended, started = ledger.trials[trial].ended, ledger.trials[trial].started
-    return started.block == block.name and ended is not None and ended.outcome in _FAULTS
+    return started.block == block.name and ended is not None and ended.outcome.by_own_fault
 
 
 def blocks_of(ledger: Ledger, candidate: Candidate) -> list[InBlock]:

@@ -155,12 +155,14 @@ def _about_a_block(event: ev.BlockOpened | ev.BlockClosed, ledger: Ledger) -> st
 def _about_a_machine(event: ev.MachineSuspected | ev.MachineCleared | ev.MachineDoubted | ev.TrialVoided) -> str:
     match event:
         case ev.MachineSuspected():
-            off = f"{change(event.offset)} beside the others in {event.block}"
-            return f"{event.worker} seems to read {off}: repeats of one commit, on it and elsewhere, will show"
+            seems = f"read {change(event.offset)} beside the others in {event.block}"
+            if event.pace is not None:
+                seems = f"take {100 * event.pace:.0f} % of the others' steps"
+            return f"{event.worker} seems to {seems}: repeats of one commit, on it and elsewhere, will show"
         case ev.MachineCleared():
-            return f"{event.worker} reads as the others do: {one_line(event.reason)}"
+            return f"{event.worker} does as the others do: {one_line(event.reason)}"
         case ev.MachineDoubted():
-            return f"{event.worker} set aside: {one_line(event.reason)}; what it measured for open blocks is measured again"
+            return f"{event.worker} set aside: {one_line(event.reason)}; its numbers of the undecided are measured again"
         case ev.TrialVoided():
             return f"{event.trial} does not count after all: {one_line(event.reason)}"
 
@@ -203,7 +205,7 @@ def _some(candidates: tuple[str, ...], limit: int = 8) -> str:
 
 def _blamed(started: ev.TrialStarted, ended: ev.TrialEnded) -> str:
     """Whom a failure of several candidates together is held against: nobody, before one fails alone."""
-    at_fault = ended.outcome in (Outcome.CRASH, Outcome.TIMEOUT, Outcome.VIOLATION)
+    at_fault = ended.outcome.by_own_fault
     if not at_fault or len(started.candidates) < 2:
         return ""
     if started.purpose is ev.Purpose.SMOKE:

@@ -194,7 +194,7 @@ def limit_stands(ledger: Ledger, config: Config, now: float | None) -> list[Limi
     wanted = config.limits
     pairs = (
         ("trials", len(ledger.trials), wanted.trials),
-        ("candidates", len(ledger.candidates), wanted.candidates),
+        ("candidates", ledger.proposed, wanted.candidates),
         ("hours", ledger.running_s(now) / 3600, wanted.hours),
         ("gpu_hours", limits.gpu_hours(ledger), wanted.gpu_hours),
         ("usd", limits.usd(ledger, prices_of(config)), wanted.usd),

@@ -64,6 +64,7 @@ class SpendStatus:
     usd: float
     gpu_hours: float
     energy_wh: float | None
+    expected_gain_per_gpu_hour: float | None  # of the next one, in the objective's own units
     usd_per_kept: float | None  # all dollars, GPUs and energy included, by the candidates kept
 
 
@@ -97,6 +98,7 @@ class Status:
     spend: SpendStatus
     proposers: list[Earned]  # what each, and each of its models, has cost and brought
     limits: dict[str, dict[str, float]]
+    worth_per_gpu_hour: float | None  # below which expected gain of a GPU-hour the campaign ends
     limit_reached: str | None  # what runs is still finished and decided
     running_s: float
     time_left_s: float | None
@@ -139,6 +141,7 @@ def status(record: Record, now: float) -> Status:
         spend=_spend(ledger, config),
         proposers=by_model(ledger, tokens_used(record.run.path / "exchanges")),
         limits={each.name: {"spent": each.spent, "limit": each.limit} for each in limit_stands(ledger, config, at)},
+        worth_per_gpu_hour=config.limits.worth_per_gpu_hour,
         limit_reached=ledger.limit.value if ledger.limit is not None else None,
         running_s=ledger.running_s(at),
         time_left_s=time_left_s(ledger, config, now) if running else None,
@@ -181,7 +184,17 @@ def _champion(ledger: Ledger) -> ChampionStatus:
 
 def _spend(ledger: Ledger, config: Config) -> SpendStatus:
     usd, kept = limits.usd(ledger, prices_of(config)), ledger.states[CandidateState.KEPT]
-    return SpendStatus(usd, limits.gpu_hours(ledger), limits.energy_wh(ledger), usd / kept if kept else None)
+    return SpendStatus(
+        usd, limits.gpu_hours(ledger), limits.energy_wh(ledger), _worth(ledger, config), usd / kept if kept else None
+    )
+
+
+def _worth(ledger: Ledger, config: Config) -> float | None:
+    if not ledger.decided_races:
+        return None
+    from orchestrator.tournament.worth import Worth  # and with it scipy: a campaign that has decided nothing starts at once
+
+    return Worth(minimize=config.objective.direction == "minimize").per_gpu_hour(ledger)
 
 
 def _workers(ledger: Ledger) -> list[WorkerStatus]:
@@ -207,6 +220,7 @@ def status_text(status: Status) -> str:
         ("trials", _trials_text(status)),
         ("limits", _limits_text(status)),
         ("spent", _spent_text(status.spend)),
+        *(("worth", text) for text in [_worth_text(status)] if text),
         *(("" if nth else "proposers", earned_text(each)) for nth, each in enumerate(status.proposers)),
         ("sandbox", _sandbox_text(status.sandbox)),
     ]
@@ -292,7 +306,7 @@ def _trials_text(status: Status) -> str:
 
 def _limits_text(status: Status) -> str:
     if not status.limits:
-        return "none set"
+        return "none set" if status.worth_per_gpu_hour is None else "its worth alone"
     parts = [f"{name} {each['spent']:.6g} of {each['limit']:g}" for name, each in _rounded(status.limits).items()]
     left = "" if status.time_left_s is None else f"; about {duration(status.time_left_s)} left at this pace"
     return ", ".join(parts) + left
@@ -311,6 +325,16 @@ def _spent_text(spend: SpendStatus) -> str:
 def earned_with_money(ledger: Ledger, tokens: Mapping[tuple[str, str], tuple[int, int]] | None = None) -> list[str]:
     """A line for each model and each program that charged something; none where proposals cost nothing."""
     return [earned_text(each) for each in by_model(ledger, tokens) if each.model is not None or each.usd]
+
+
+def _worth_text(status: Status) -> str:
+    """What another GPU-hour may bring, where that is known or where it may end the campaign."""
+    expected, least, champion = status.spend.expected_gain_per_gpu_hour, status.worth_per_gpu_hour, status.champion.mean
+    ends = "" if least is None else f"; the campaign ends below {least:.2g}"
+    if expected is None:
+        return "" if least is None else f"what another GPU-hour may bring is not known yet{ends}"
+    share = f" ({100 * expected / abs(champion):.2g} %)" if champion else ""
+    return f"another GPU-hour can be expected to improve {status.objective.metric} by {expected:.2g}{share}{ends}"
 
 
 def earned_text(earned: Earned) -> str:

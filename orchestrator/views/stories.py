@@ -70,11 +70,16 @@ def evidence_lines(evidence: Evidence, state: CandidateState, *, minimize: bool)
         f"The noise between repeats was {number(evidence.noise_sd, evidence.noise_sd)} "
         f"(known from {plural(evidence.noise_df, 'degree')} of freedom)"
     )
-    lines.append(f"The probability that it does not help was {probability(evidence.p_null)}{_allowed(evidence)}")
+    if evidence.margin:
+        margin = number(evidence.margin, evidence.margin)
+        lines.append(f"It makes the program smaller, so it may be worse by up to {margin} (the campaign's margin)")
+    not_so = "is worse by that much or more" if evidence.margin else "does not help"
+    lines.append(f"The probability that it {not_so} was {probability(evidence.p_null)}{_allowed(evidence)}")
     if evidence.e_value_needed is not None:
         lines.append(f"A keep needed an e-value of {odds(evidence.e_value_needed)} and it had {odds(evidence.e_value)}")
     else:
-        lines.append(f"The evidence against “no better” stood at {odds(evidence.e_value)} to 1 (its e-value)")
+        against = "so much worse" if evidence.margin else "no better"
+        lines.append(f"The evidence against “{against}” stood at {odds(evidence.e_value)} to 1 (its e-value)")
     if state is CandidateState.INCONCLUSIVE:
         used_up = f"After {plural(len(evidence.blocks), 'block')}" if evidence.blocks else "When its trials were used up"
         lines.append(f"{used_up} that was not enough: a near miss, worth another idea")

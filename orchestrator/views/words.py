@@ -108,12 +108,18 @@ def comparison(evidence: Evidence, *, minimize: bool, against: str = "the champi
     if evidence.effect == 0:
         return f"its mean {mean} equals {against} {samples}"
     side = "lower" if evidence.effect < 0 else "higher"
-    good = (evidence.effect < 0) == minimize
     size = number(abs(evidence.effect), evidence.stderr)
     return (
         f"its mean {mean} is {size} {side} than {against} {number(evidence.reference_mean, evidence.stderr)}, "
-        f"± {number(evidence.stderr, evidence.stderr)}, {samples}: {'better' if good else 'worse'}"
+        f"± {number(evidence.stderr, evidence.stderr)}, {samples}: {_called(evidence, minimize=minimize)}"
     )
+
+
+def _called(evidence: Evidence, *, minimize: bool) -> str:
+    loss = evidence.effect if minimize else -evidence.effect
+    if loss < 0:
+        return "better"
+    return "within the margin" if loss < evidence.margin else "worse"
 
 
 def with_and_without(evidence: Evidence, *, minimize: bool) -> str:
@@ -123,9 +129,8 @@ def with_and_without(evidence: Evidence, *, minimize: bool) -> str:
     if evidence.effect == 0:
         return f"the trials with it are neither lower nor higher than those without, {samples}"
     side = "lower" if evidence.effect < 0 else "higher"
-    good = (evidence.effect < 0) == minimize
     size = number(abs(evidence.effect), evidence.stderr)
     return (
         f"the trials with it are {size} {side} than those without, ± {number(evidence.stderr, evidence.stderr)}, all other "
-        f"edits held apart, {samples}: {'better' if good else 'worse'}"
+        f"edits held apart, {samples}: {_called(evidence, minimize=minimize)}"
     )

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from place import MEASURE, Place, swap
-from test_interruption import wait_for
+from place import MEASURE, Place, swap, wait_for
 
 from orchestrator.journal import Journal
 

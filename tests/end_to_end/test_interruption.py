@@ -16,7 +16,8 @@ from orchestrator.edits import Edit
 from orchestrator.events import Proposed
 from orchestrator.journal import Journal
 
-PROPOSALS = [swap("a=1.0", f"a=1.0 + {n / 50}", f"worse by {n}") for n in range(1, 11)] + [swap("b=2.0", "b=1.0", "good b")]
+QUICK = {"lanes": "solo", "baseline_repeats": 2}  # what becomes of blocks when a head dies: test_blocks_lane.py
+PROPOSALS = [swap("a=1.0", f"a=1.0 + {n / 50}", f"worse by {n}") for n in range(1, 6)] + [swap("b=2.0", "b=1.0", "good b")]
 
 
 @pytest.fixture
@@ -27,7 +28,8 @@ def running(place: Place) -> tuple[Place, subprocess.Popen[str]]:
     (place.path / "target/measure.py").write_text("import time; time.sleep(0.5)\n" + measure)
     place.git("commit", "--quiet", "--all", "-m", "slower")
     command = f"python measure.py {place.path}"  # by which `candidates_of` tells them from other tests' candidates
-    place.config("night", PROPOSALS, target={"repo": "target", "editable": ["values.py"], "command": command})
+    target = {"repo": "target", "editable": ["values.py"], "command": command}
+    place.config("night", PROPOSALS, target=target, tournament=QUICK)
     head = place.start("run", "night.yaml")
     trials = place.path / "runs/night/trials"
     wait_for(lambda: trials.is_dir() and any(trials.glob("*/measurement.json")))
@@ -113,7 +115,7 @@ def test_metrics_are_served_while_it_runs(running: tuple[Place, subprocess.Popen
 
 def test_limits_end_a_run_and_resume_extends_it(place: Place) -> None:
     place.summing_target(sd=0.02)
-    place.config("night", PROPOSALS, limits={"trials": 6})
+    place.config("night", PROPOSALS, tournament=QUICK, limits={"trials": 6})
     assert place.regatta("run", "night.yaml").returncode == 0
     status = place.status("runs/night")
     assert (status["state"], status["stop_reason"]) == ("finished", "trials")
@@ -125,7 +127,7 @@ def test_limits_end_a_run_and_resume_extends_it(place: Place) -> None:
 def test_no_secret_of_the_head_reaches_a_candidate_or_the_run_directory(place: Place) -> None:
     place.summing_target(sd=0.02)
     spy = "import os; print(dict(os.environ)); print(open('/proc/self/environ').read())\n"
-    place.config("night", [swap("SD = ", spy + "SD = ", "spies")])
+    place.config("night", [swap("SD = ", spy + "SD = ", "spies")], tournament=QUICK)
     environment = {**os.environ, "OPENAI_API_KEY": "sk-very-secret-31337"}
     assert place.regatta("run", "night.yaml", env=environment).returncode == 0
     everything = b"".join(path.read_bytes() for path in Path(place.path / "runs").rglob("*") if path.is_file())
@@ -135,7 +137,7 @@ def test_no_secret_of_the_head_reaches_a_candidate_or_the_run_directory(place: P
 
 def test_the_rows_of_a_proposals_file_are_used_once_across_resumes(place: Place) -> None:
     place.summing_target(sd=0.02)
-    place.config("night", PROPOSALS, limits={"candidates": 4})
+    place.config("night", PROPOSALS, tournament=QUICK, limits={"candidates": 3})
     assert place.regatta("run", "night.yaml").returncode == 0
     assert place.regatta("resume", "runs/night", "--set", "limits.candidates=100").returncode == 0
     rows = place.rows("runs/night", "candidates")
@@ -145,7 +147,7 @@ def test_the_rows_of_a_proposals_file_are_used_once_across_resumes(place: Place)
 
 def test_a_proposal_whose_gates_had_not_spoken_when_the_head_was_killed_is_admitted(place: Place) -> None:
     place.summing_target(sd=0.02)
-    place.config("night", [])
+    place.config("night", [], tournament=QUICK)
     assert place.regatta("run", "night.yaml").returncode == 0
     journal = Journal.open(place.path / "runs/night/journal.sqlite")
     edit = Edit("values.py", search="a=1.0", replace="a=0.0")
@@ -157,7 +159,7 @@ def test_a_proposal_whose_gates_had_not_spoken_when_the_head_was_killed_is_admit
 
 def test_resume_changes_limits_alone(place: Place) -> None:
     place.summing_target(sd=0.02)
-    place.config("night", [])
+    place.config("night", [], tournament=QUICK)
     assert place.regatta("run", "night.yaml").returncode == 0
     done = place.regatta("resume", "runs/night", "--set", "objective.direction=maximize")
     assert done.returncode == 2

@@ -285,8 +285,8 @@ def test_a_win_that_turns_out_to_be_a_violation_teaches_nothing_and_spends_nothi
 
 def test_a_violation_is_not_held_against_the_machine() -> None:
     told = Told().admitted("c0001").started("t1", "c0001@base", "c0001").ended("t1", None, Outcome.VIOLATION)
-    assert told.ledger.infra_in_a_row == 0
-    assert told.ledger.infra_by_worker == {}
+    assert told.ledger.roster.infra_in_a_row == 0
+    assert told.ledger.roster.infra_by_worker == {}
 
 
 def test_a_violation_is_a_decided_candidate_as_far_as_a_plateau_goes() -> None:

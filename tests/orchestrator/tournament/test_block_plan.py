@@ -418,3 +418,16 @@ def test_what_is_left_for_finals_is_kept_back_while_a_winner_waits_for_one() -> 
     assert block_plan.keeps_back(story.ledger, AUTO, view)
     assert not block_plan.keeps_back(BlockStory(4).ledger, AUTO, view)
     assert not block_plan.keeps_back(story.ledger, settings(lanes="solo"), view)
+
+
+def test_a_row_that_one_machine_has_failed_is_run_on_another_or_waits_for_one() -> None:
+    story = BlockStory(7, workers=2)
+    block = story.block(8, *names(7))
+    failed = story.start_row(block, "w0")
+    story.end(failed, outcome=Outcome.INFRA)
+    again = scheduled(story)
+    assert isinstance(again, StartTrial)
+    assert (again.worker, again.row) == ("w1", story.ledger.trials[failed].started.row)
+    story.tell(ev.TrialStarted("busy", Purpose.REPEAT, BASE, (), 9, "w1"))
+    waits = scheduled(story)
+    assert not (isinstance(waits, StartTrial) and waits.row == again.row)

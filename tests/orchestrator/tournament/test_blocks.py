@@ -223,8 +223,8 @@ class Believed:
     e: float = 1.0
     noise_sd: float = 0.1
 
-    def e_values(self, asked: Sequence[str]) -> np.ndarray:
-        return np.full(len(asked), self.e)
+    def e_value(self, _: str, margin: float = 0.0) -> float:
+        return self.e * (1.0 + 1e6 * margin)
 
 
 def measured(candidates: int = 6, blocks: int = 1) -> BlockStory:

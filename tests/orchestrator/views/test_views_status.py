@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from views_support import BASE, CONFIG, EventfulRun, commit_id, nearly, write_run
+from views_support import BASE, CONFIG, EventfulRun, commit_id, evidence, nearly, write_run
 
 from orchestrator import events as ev
 from orchestrator.run_directory import RunDirectory
@@ -144,6 +144,24 @@ def test_limits_say_how_long_the_campaign_may_go_on(running: Record) -> None:
     assert found.limits["trials"] == {"spent": 18.0, "limit": 100.0}
     assert found.time_left_s is not None
     assert 0 < found.time_left_s <= 4 * 3600 + 60
+
+
+def test_what_another_hour_may_bring_is_told_with_what_ends_the_campaign(tmp_path: Path) -> None:
+    run = EventfulRun(tmp_path)
+    run.open()
+    for nth in range(40):
+        name = f"c{nth + 1:04d}"
+        run.propose(name, name)
+        run.trial(ev.Purpose.RACE, commit_id(name), [name], 1.6)
+        verdict = evidence(-0.03 if nth % 5 == 0 else 0.0)
+        run.tell(ev.CandidateDecided(name, ev.Verdict.DISCARD, "not better", verdict))
+    limited = CONFIG.replace("limits: {", "limits: {worth_per_gpu_hour: 0.001, ")
+    found = status(load(write_run(run.path, run.told, limited)), run.at)
+    worth = found.spend.expected_gain_per_gpu_hour
+    assert worth is not None
+    assert 0.01 < worth < 0.1  # a fifth of twelve an hour, .03 each, those that would be kept
+    assert f"improve val_bpb by {worth:.2g}" in status_text(found)
+    assert "ends below 0.001" in status_text(found)
 
 
 def test_reading_a_status_loads_nothing_heavy() -> None:
