@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.config_text import ConfigError
 from orchestrator.proposers.base import (
     AnyProposer,
     BackgroundProposer,
@@ -68,10 +69,17 @@ def build(entry: ProposerEntry, *, index: int, seed: int, working_dir: Path, nam
 
 
 def build_all(entries: Sequence[ProposerEntry], *, seed: int, working_dir: Path) -> tuple[AnyProposer, ...]:
-    return tuple(
-        build(entry, index=index, seed=seed, working_dir=working_dir, name=name)
-        for index, (entry, name) in enumerate(zip(entries, names(entries), strict=True))
-    )
+    """Raises `ConfigError` with all that is wrong with any of them."""
+    made: list[AnyProposer] = []
+    problems: list[str] = []
+    for index, (entry, name) in enumerate(zip(entries, names(entries), strict=True)):
+        try:
+            made.append(build(entry, index=index, seed=seed, working_dir=working_dir, name=name))
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return tuple(made)
 
 
 def choose(weights: Sequence[float], given: Sequence[int], exhausted: Collection[int] = ()) -> int | None:

@@ -16,7 +16,8 @@ _NAMES = re.compile(
     re.IGNORECASE,
 )
 _FORMS = re.compile(
-    r"\b(?:sk|pk|rk|gsk|xai|hf|ghp|gho|ghs|github_pat|glpat|AKIA|AIza|nvapi|pplx|r8)[-_][A-Za-z0-9_\-]{12,}"
+    r"\b(?:sk|pk|rk|gsk|xai|hf|ghp|gho|ghs|github_pat|glpat|AKIA|AIza|nvapi|pplx|r8)"
+    r"(?:-|_(?=[A-Za-z0-9_\-]*[A-Za-z0-9]{16}))[A-Za-z0-9_\-]{12,}"  # a name has shorter words: hf_hub_download
     r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bAIza[A-Za-z0-9_\-]{30,}"
     r"|(?<=[Bb]earer )[A-Za-z0-9._~+/\-]{12,}=*"
 )

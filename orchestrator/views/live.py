@@ -19,7 +19,7 @@ from orchestrator.views.loading import entries
 from orchestrator.views.log import follow, purpose_text, words_for
 from orchestrator.views.plain import one_line
 from orchestrator.views.standing import Worker, limit_stands, mean_of, provenance, time_left_s, workers_of
-from orchestrator.views.status import count_candidates
+from orchestrator.views.status import count_candidates, earned_with_money
 from orchestrator.views.words import better, clock, duration, plural, with_error
 from workers.trial import Outcome, Progress
 
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 RECENT = 6
 WORKERS_AT_LEAST = 4
-LINES_AROUND = 20  # of the view without its workers
+MODELS_SHOWN = 4
+LINES_AROUND = 20  # of the view without its workers and models
 BAR = 10
 _STYLES = {
     "kept": "bold green",
@@ -84,8 +85,9 @@ def render(
     parts: list[RenderableType] = [_headline(ledger, config, now), _champion(ledger, config)]
     if limit_stands(ledger, config, now):
         parts += [gap, _limits(ledger, config, now)]
-    parts += [gap, *_workers(ledger, now, progress or {}, max(WORKERS_AT_LEAST, height - LINES_AROUND), width)]
-    parts += [gap, _counts(ledger), _outcomes(ledger)]
+    earned = _earned(ledger)
+    parts += [gap, *_workers(ledger, now, progress or {}, max(WORKERS_AT_LEAST, height - LINES_AROUND - len(earned)), width)]
+    parts += [gap, _counts(ledger), _outcomes(ledger), *earned]
     happened = list(recent)[-RECENT:]
     if happened:
         parts += [gap, *(_happening(each) for each in happened)]
@@ -215,6 +217,12 @@ def _counts(ledger: Ledger) -> Text:
 def _outcomes(ledger: Ledger) -> Text:
     told = "  ".join(f"{count} {outcome.value}" for outcome, count in ledger.outcomes.items() if count)
     return _line((f"trials      {len(ledger.trials)}", ""), (f"   {told}", "dim"))
+
+
+def _earned(ledger: Ledger) -> list[Text]:
+    """What each model has cost and brought."""
+    shown = earned_with_money(ledger)[:MODELS_SHOWN]
+    return [_line(("proposers   " if nth == 0 else " " * 12, ""), (text, "dim")) for nth, text in enumerate(shown)]
 
 
 def _happening(each: Happening) -> Text:

@@ -7,6 +7,7 @@ head runs: there are none then.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -321,6 +322,11 @@ def _spent_text(spend: SpendStatus) -> str:
     return f"${spend.usd:.2f}{a_keep}, {spend.gpu_hours:.3g} GPU hours, {energy}"
 
 
+def earned_with_money(ledger: Ledger, tokens: Mapping[tuple[str, str], tuple[int, int]] | None = None) -> list[str]:
+    """A line for each model and each program that charged something; none where proposals cost nothing."""
+    return [earned_text(each) for each in by_model(ledger, tokens) if each.model is not None or each.usd]
+
+
 def _worth_text(status: Status) -> str:
     """What another GPU-hour may bring, where that is known or where it may end the campaign."""
     expected, least, champion = status.spend.expected_gain_per_gpu_hour, status.worth_per_gpu_hour, status.champion.mean
@@ -361,4 +367,4 @@ def _worker_text(worker: WorkerStatus) -> str:
     return f"{worker.id:<4} {worker.state.replace('_', ' '):<9} {where} {doing}".rstrip()
 
 
-__all__ = ["Status", "count_candidates", "earned_text", "status", "status_text"]
+__all__ = ["Status", "count_candidates", "earned_text", "earned_with_money", "status", "status_text"]

@@ -6,12 +6,13 @@ import shlex
 
 from orchestrator.events import EndState, StopReason
 from orchestrator.ledger import Candidate, Ledger
+from orchestrator.proposers.llm.record import tokens_used
 from orchestrator.views.diffs import diff_of
 from orchestrator.views.loading import Record
 from orchestrator.views.plain import one_line
 from orchestrator.views.show import champion_lines
 from orchestrator.views.standing import held_out, told_effect
-from orchestrator.views.status import count_candidates, held_out_text
+from orchestrator.views.status import count_candidates, earned_with_money, held_out_text
 from orchestrator.views.stories import worth_porting
 from orchestrator.views.words import change, duration, plural
 
@@ -42,6 +43,8 @@ def summary(record: Record) -> str:
     winners = worth_porting(ledger)
     if winners:
         lines.append(f"worth porting by hand (won their race, then clashed with the champion): {_names(winners)}")
+    earned = earned_with_money(ledger, tokens_used(record.run.path / "exchanges"))
+    lines += ["", "what proposals cost and brought:", *(f"  {text}" for text in earned)] if earned else []
     lines += ["", *_next(record, bool(kept))]
     return "\n".join(lines)
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import signal
 import uuid
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,6 @@ from typing import Any
 import pytest
 from place import Place, running_commands, swap, wait_for
 
-DOCUMENTATION = Path(__file__).parents[2] / "docs/agents.md"
 # Lets the first value vanish that is still there; says what it does, and what that cost.
 ZEROES = """
 set -e
@@ -26,6 +23,9 @@ sleep 600 &
 echo "HYPOTHESIS: $name is of no use"
 echo '{"total_cost_usd": 0.25}'
 """
+
+
+GOOD = [swap("a=1.0", "a=0.0", "good a"), swap("b=2.0", "b=0.0", "good b")]
 
 
 def alive(marker: str) -> bool:
@@ -83,33 +83,11 @@ def test_nothing_of_it_is_left_but_what_it_was_told_and_what_it_said(night: Plac
     assert "`values.py`" in (first / "prompt.md").read_text()
 
 
-def test_the_script_in_the_documentation_works(place: Place) -> None:
-    (script,) = re.findall(r"```sh\n(#!.*?)```", DOCUMENTATION.read_text(), re.DOTALL)
-    place.summing_target(sd=0.0)
-    (place.path / "tune.sh").write_text(script)
-    place.config(
-        "night",
-        [],
-        proposers=program("sh tune.sh", parallel=2),
-        objective={"metric": "loss", "target": 9.6},
-        limits={"candidates": 60},
-    )
-    done = place.regatta("run", "night.yaml")
-    assert done.returncode == 0, done.stdout + done.stderr
-    status = place.status("runs/night")
-    assert status["stop_reason"] == "target", done.stdout
-    assert status["candidates"]["kept"] >= 1
-    assert " of values.py times 0.5" in done.stdout
-
-
+# One of each kind of end; the others are tried without a campaign, in tests/orchestrator/proposers/program.
 MISDEEDS = {
     "exits with 3": ("echo no luck; exit 3", "exit status 3; it last printed 'no luck'"),
-    "hangs": ("echo thinking; sleep 600", "timeout_s (3 s)"),
-    "edits nothing": ("true", "changed no file"),
+    "hangs": ("echo thinking; sleep 600", "timeout_s (1.5 s)"),
     "edits the benchmark": ("echo 'print(\"METRIC loss=-9\")' > measure.py", "measure.py: out of scope"),
-    "makes a link": ("ln -sf /etc/passwd values.py", "values.py: is a symbolic link"),
-    "writes a binary file": ("head -c 100 /dev/zero > values.py", "values.py: is a binary file"),
-    "removes its worktree": ('rm -rf "$PWD"', "removed its worktree"),
     "breaks the syntax": ("echo '(' >> values.py", "values.py"),
 }
 
@@ -123,10 +101,10 @@ def test_whatever_an_agent_does_is_told_in_a_line_and_the_night_goes_on(place: P
     (place.path / "agent.sh").write_text(
         f"echo x >> {place.path}/count; n=$(wc -l < {place.path}/count)\n"
         f'case $n in\n{cases}*) sed -i "s/a=[0-9.]*/a=0.$((99 - n))/" values.py\n'
-        'head -c 100000000 /dev/zero | tr "\\0" x; echo; echo "HYPOTHESIS: better" ;;\nesac\n'
+        'head -c 10000000 /dev/zero | tr "\\0" x; echo; echo "HYPOTHESIS: better" ;;\nesac\n'
     )
     limits = {"candidates": 2 * len(MISDEEDS) + 1}
-    place.config("night", [], proposers=program("sh agent.sh", timeout_s=3.0), limits=limits)
+    place.config("night", [], proposers=program("sh agent.sh", timeout_s=1.5), limits=limits)
     done = place.regatta("run", "night.yaml")
     assert done.returncode == 0, done.stdout + done.stderr
     rows = {row["description"]: row for row in place.rows("runs/night", "candidates")}
@@ -138,15 +116,6 @@ def test_whatever_an_agent_does_is_told_in_a_line_and_the_night_goes_on(place: P
     assert left_behind(place) == []
 
 
-def test_one_that_always_fails_ends_with_the_reason(place: Place) -> None:
-    place.summing_target(sd=0.0)
-    place.config("night", [], proposers=program("echo 'not logged in' >&2; exit 1"))
-    done = place.regatta("run", "night.yaml")
-    assert done.returncode == 0, done.stderr
-    assert "6 failures in a row, lastly: exit status 1; it last printed 'not logged in'" in done.stdout
-    assert place.status("runs/night")["stop_reason"] == "proposals"
-
-
 def test_one_that_is_not_installed_is_refused_before_anything_is_made(place: Place) -> None:
     place.summing_target(sd=0.0)
     place.config("night", [], proposers=program("no-such-agent < {prompt}"))
@@ -156,35 +125,16 @@ def test_one_that_is_not_installed_is_refused_before_anything_is_made(place: Pla
     assert not (place.path / "runs").exists()
 
 
-def test_a_slow_one_keeps_nobody_waiting_and_is_ended_with_the_campaign(place: Place) -> None:
+def test_a_slow_one_keeps_nobody_waiting_a_killed_head_leaves_no_agent_and_resume_sweeps_and_finishes(place: Place) -> None:
     marker = uuid.uuid4().hex
     place.summing_target(sd=0.0)
-    proposals = [swap("a=1.0", "a=0.0", "good a"), swap("b=2.0", "b=1.0", "good b")]
-    place.config("night", proposals)
-    config = json.loads((place.path / "night.yaml").read_text())
-    config["proposers"] += program(f"sh -c 'sleep 600; : {marker}'", weight=9)
-    (place.path / "night.yaml").write_text(json.dumps(config))
+    (place.path / "agent.sh").write_text(f"test -f {place.path}/again || sh -c 'sleep 600; : {marker}'\n" + ZEROES)
+    agent = program("sh agent.sh {prompt}", parallel=2, weight=9)
+    proposers = [{"kind": "replay", "path": "night.jsonl"}, *agent]
+    place.config("night", GOOD, proposers=proposers, objective={"metric": "loss", "target": 0.5})
     head = place.start("run", "night.yaml")
     wait_for(lambda: (place.path / "runs/night").exists() and place.status("runs/night")["candidates"]["kept"] == 2)
     assert alive(marker)
-    head.send_signal(signal.SIGINT)
-    _, errors = head.communicate(timeout=60)
-    assert head.returncode == 130, errors
-    assert not alive(marker)
-    assert left_behind(place) == []
-
-
-def test_a_killed_head_leaves_no_agent_and_resume_sweeps_and_finishes(place: Place) -> None:
-    marker = uuid.uuid4().hex
-    place.summing_target(sd=0.0)
-    (place.path / "agent.sh").write_text(
-        f"test -f {place.path}/again || {{ touch {place.path}/begun; sh -c 'sleep 600; : {marker}'; }}\n" + ZEROES
-    )
-    place.config(
-        "night", [], proposers=program("sh agent.sh {prompt}", parallel=2), objective={"metric": "loss", "target": 0.5}
-    )
-    head = place.start("run", "night.yaml")
-    wait_for((place.path / "begun").exists)
     head.kill()
     head.communicate()
     wait_for(lambda: not alive(marker), patience_s=20.0)

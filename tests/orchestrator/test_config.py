@@ -118,6 +118,26 @@ def test_a_program_has_a_command_and_defaults() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ("model: null", "proposers[1].model: is missing; a model as litellm names it"),
+        ("model: openai/x, api_base: 'http://user:secret@127.0.0.1/v1'", "keys come from the environment"),
+        (
+            "model: openai/x, api_base: 'http://127.0.0.1/v1?api-version=1&access_token=secret'",
+            "keys come from the environment",
+        ),
+        ("model: openai/x, api_base: 127.0.0.1", "an address such as http://127.0.0.1:8000/v1"),
+        ("model: openai/x, api_key: sk-0123456789abcdef", "proposers[1].api_key: unknown key"),
+    ],
+)
+def test_an_llm_names_its_model_and_holds_no_key(keys: str, said: str) -> None:
+    (problem,) = problems(SMALL + f"  - {{kind: llm, {keys}}}\n")
+    assert said in problem
+    assert "secret" not in problem
+    assert "sk-0123456789abcdef" not in problem
+
+
 def test_proposers_say_which_kinds_and_keys_there_are() -> None:
     text = SMALL + "  - {kind: dice}\n  - {weight: 2}\n  - {kind: replay, pth: x}\n  - {kind: knobs, weight: 0}\n"
     assert problems(text) == (

@@ -39,6 +39,7 @@ def test_tokens_add_up_over_every_answer(tmp_path: Path) -> None:
             exchange = exchanges.new()
             exchange.begin(Task("explore", "c"))
             exchange.answer(1, Reply("x", "big", 100, 50, 0.1, 1.0))
+            exchange.answer(2, Reply("x", "big", 100, 50, 0.0, 1.0), played=True)
     with (tmp_path / "llm/usage.jsonl").open("ab") as file:
         file.write(b'{"model": "big", "se')
     assert tokens_used(tmp_path) == {("llm", "big"): (200, 100), ("llm-2", "big"): (200, 100)}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -53,6 +55,19 @@ def tell(run: RunDirectory, *events: ev.Event) -> None:
     for event in events:
         journal.append(event, 1.0)
     journal.close()
+
+
+def test_litellm_is_loaded_by_no_campaign_without_a_model(place: Path) -> None:
+    """Its import takes seconds."""
+    code = (
+        "import sys, pathlib, orchestrator.head, orchestrator.views.report, orchestrator.views.summary\n"
+        "from orchestrator.opening import open_new, open_parts\n"
+        "open_parts(open_new('config.yaml', (), None, pathlib.Path.cwd())).close()\n"
+        "print('litellm' in sys.modules)"
+    )
+    configured(place, proposers=[{"kind": "replay", "path": "ideas.jsonl"}, {"kind": "program", "command": "true"}])
+    done = subprocess.run([sys.executable, "-c", code], cwd=place, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "False", done.stderr
 
 
 # -- a new run

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ipaddress
 from urllib.parse import urlsplit
 
+_SECRET = ("key", "token", "secret", "password", "auth", "sig", "signature")
+
 
 def host_of(address: str) -> str | None:
     try:
@@ -19,7 +21,8 @@ def has_credentials(address: str) -> bool:
         found = urlsplit(address)
     except ValueError:
         return False
-    return found.username is not None or found.password is not None or "key=" in found.query.lower()
+    query = found.query.lower()
+    return found.username is not None or found.password is not None or any(f"{word}=" in query for word in _SECRET)
 
 
 def is_private(address: str | None) -> bool:

@@ -21,6 +21,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from orchestrator.config_text import ConfigError
+from orchestrator.proposers.llm import faults
 from orchestrator.proposers.llm.addresses import is_private
 from orchestrator.proposers.llm.money import Price, tokens_in
 from orchestrator.proposers.llm.record import Message, Reply
@@ -37,9 +38,6 @@ ROUTE = "asked first"  # the router's name for the entry's own model
 LOCAL = frozenset({"ollama", "ollama_chat", "hosted_vllm", "vllm", "lm_studio", "llamafile", "docker_model_runner"})
 # Clouds that find credentials in more places than the environment: whether they are there, the first call says.
 CLOUDS = frozenset({"bedrock", "bedrock_converse", "sagemaker", "sagemaker_chat", "vertex_ai", "vertex_ai_beta"})
-_PERMANENT = frozenset(
-    {"AuthenticationError", "PermissionDeniedError", "NotFoundError", "BadRequestError", "PaymentRequiredError"}
-)
 _ANSWER_SLACK_S = 30.0  # beyond what litellm's own time-outs and waits add up to
 
 
@@ -154,7 +152,9 @@ def _missing_keys(
 def _say_missing(at: str, model: str, missing: Sequence[str], api_base: str | None) -> str:
     said = f"{at}: {model} needs {' and '.join(missing)} in the environment; type: export {missing[0]}=…"
     if api_base is not None and is_private(api_base):
-        said += " (any text, where your server asks for none; hosted_vllm/NAME and ollama_chat/NAME need no key)"
+        said += (
+            f" (export {missing[0]}=none where your server asks for no key; hosted_vllm/NAME and ollama_chat/NAME need none)"
+        )
     return said
 
 
@@ -235,9 +235,12 @@ class Models:
             if index == 0 and entry.api_base is not None:
                 own["api_base"] = entry.api_base
             deployments.append({"model_name": name, "litellm_params": own, "model_info": {"id": model}})
+        behind = [{ROUTE: names[1:]}] if len(names) > 1 else []
         return litellm.Router(
             model_list=deployments,
-            fallbacks=[{ROUTE: names[1:]}] if len(names) > 1 else [],
+            fallbacks=behind,
+            context_window_fallbacks=behind,
+            content_policy_fallbacks=behind,
             num_retries=entry.retries,
             timeout=entry.timeout_s,
             disable_cooldowns=True,  # how long to leave a model alone is decided by the proposer, who tells a person
@@ -267,12 +270,10 @@ class Models:
         return self._prices.get(model, Price()).usd(sent, written)
 
     def _explained(self, error: Exception) -> CallError:
-        kind = type(error).__name__
-        said = one_line(self._redaction.of(str(error)), REASON_CHARS)
-        reason = said if kind in said else f"{kind}: {said}"
+        reason = one_line(self._redaction.of(faults.in_words(error, self._models, self._entry.api_base)), REASON_CHARS)
         asked = [_seconds(headers.get("retry-after")) for headers in _headers(error)]
         after = next((seconds for seconds in asked if seconds is not None), None)
-        return CallError(f"{self._models[0]}: {reason}", permanent=kind in _PERMANENT, retry_after_s=after)
+        return CallError(reason, permanent=faults.is_permanent(error), retry_after_s=after)
 
 
 def _headers(error: BaseException) -> list[Mapping[str, str]]:

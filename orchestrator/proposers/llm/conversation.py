@@ -102,7 +102,7 @@ class Conversation:
         if len(reply.text) > MOST_CHARS:
             note = f"\n[… {len(reply.text) - MOST_CHARS:,} characters more …]"
             reply = replace(reply, text=reply.text[:MOST_CHARS] + note)  # one sign too long: it is refused when read again
-        self.exchange.answer(nth, reply)
+        self.exchange.answer(nth, reply, played=self.task.of_run is not None)
         return reply
 
     def _read(self, reply: Reply) -> Outcome:

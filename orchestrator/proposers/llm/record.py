@@ -75,8 +75,11 @@ class Exchange:
     def asked(self, nth: int) -> list[Message] | None:
         return _read(self.folder / f"{nth}.request.json", list[Message])
 
-    def answer(self, nth: int, reply: Reply) -> None:
+    def answer(self, nth: int, reply: Reply, *, played: bool = False) -> None:
+        """`played`: it comes from another run, and no token was sent for it."""
         _write(self.folder / f"{nth}.answer.json", reply)
+        if played:
+            return
         line = {"exchange": self.name, "model": reply.model, "sent": reply.prompt_tokens, "written": reply.completion_tokens}
         with (self.folder.parent / USAGE).open("ab") as file:
             file.write(msgspec.json.encode(line) + b"\n")

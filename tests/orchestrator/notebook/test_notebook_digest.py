@@ -207,7 +207,7 @@ def nights(draw: st.DrawFn) -> Night:
     return night
 
 
-ANY = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+ANY = settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 @ANY

@@ -36,6 +36,12 @@ def test_a_missing_file_is_named_with_the_key_that_asks_for_it(tmp_path: Path) -
         build(REPLAY, index=3, seed=0, working_dir=tmp_path)
 
 
+def test_what_is_wrong_with_each_is_said_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as error:
+        build_all([REPLAY, KNOBS, REPLAY], seed=0, working_dir=tmp_path)
+    assert [problem.split(":")[0] for problem in error.value.problems] == ["proposers[0].path", "proposers[2].path"]
+
+
 def test_why_a_proposer_has_nothing_more_can_be_asked(tmp_path: Path) -> None:
     proposer = build(KNOBS, index=0, seed=0, working_dir=tmp_path)
     assert exhausted_reason(proposer) is None

@@ -41,5 +41,5 @@ def test_a_text_with_a_secret_in_it_is_told_by_the_variable() -> None:
 
 
 def test_code_stays_as_it_is() -> None:
-    code = "risk_free = ask_price - task_count  # sk-learn\nhf_model = pk_index\n"
+    code = "risk_free = ask_price - task_count  # sk-learn\nhf_model = pk_index\npath = hf_hub_download(r8_reduced_precision)\n"
     assert Redaction({}).of(code) == code

@@ -84,6 +84,19 @@ def test_many_workers_leave_room_for_the_rest(tmp_path: Path) -> None:
     assert len(text.splitlines()) <= 32
 
 
+def test_what_each_model_cost_and_brought_is_in_sight_and_takes_its_lines_from_the_workers(tmp_path: Path) -> None:
+    scripted = EventfulRun(tmp_path / "run")
+    scripted.open()
+    for n in range(64):
+        scripted.tell(ev.WorkerChanged(f"w{n}", "node", "NVIDIA H100", ev.WorkerState.IDLE))
+    scripted.propose("c0001", "an idea", usd=0.25, model="openai/big")
+    scripted.propose("c0002", "another", usd=0.01, model="openai/small")
+    text = screen(_record(scripted), 80, 32)
+    assert "proposers   llm (openai/big): 1 candidate, 0 kept, $0.25\n" in text
+    assert "            llm (openai/small): 1 candidate, 0 kept, $0.01\n" in text
+    assert len(text.splitlines()) <= 32
+
+
 def _record(scripted: EventfulRun) -> Record:
     from orchestrator.views.loading import load
 

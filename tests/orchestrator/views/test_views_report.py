@@ -150,10 +150,13 @@ def test_a_diff_is_coloured_by_line() -> None:
 def test_the_last_words_of_a_run_say_what_was_won_and_what_to_type(tmp_path: Path) -> None:
     scripted = EventfulRun(tmp_path / "run")
     scripted.everything()
+    scripted.propose("c0010", "a model's", usd=0.25, model="openai/big")
     scripted.tell(ev.HeadStopped(ev.EndState.FINISHED, ev.StopReason.TRIALS))
     record = load(write_run(scripted.path, scripted.told))
     write_report(record)
     text = summary(record)
+    assert "\nwhat proposals cost and brought:\n  replay: " in text
+    assert "\n  llm (openai/big): 1 candidate, 0 kept, $0.25\n" in text
     assert text.startswith("eventful: finished (trials)")
     assert "champion  " in text
     assert "± 0.0027 over 2 trials: 1.9 % better" in text

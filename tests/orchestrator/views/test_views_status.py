@@ -167,6 +167,7 @@ def test_what_another_hour_may_bring_is_told_with_what_ends_the_campaign(tmp_pat
 def test_reading_a_status_loads_nothing_heavy() -> None:
     code = (
         "import sys, orchestrator.views.status, orchestrator.views.export; "
-        "print([m for m in ('scipy', 'numpy', 'matplotlib', 'jinja2', 'rich', 'ray', 'git', 'torch') if m in sys.modules])"
+        "print([m for m in ('scipy', 'numpy', 'matplotlib', 'jinja2', 'rich', 'ray', 'git', 'torch', 'litellm')"
+        " if m in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"

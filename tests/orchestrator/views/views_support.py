@@ -84,9 +84,11 @@ class EventfulRun:
         self.at += 1.0
         self.told.append((self.at, event))
 
-    def propose(self, name: str, description: str, *, admitted: bool = True, usd: float = 0.0) -> None:
+    def propose(
+        self, name: str, description: str, *, admitted: bool = True, usd: float = 0.0, model: str | None = None
+    ) -> None:
         edits = (Edit("train.py", search="LR = 0.02", replace="LR = 0.04"),)
-        self.tell(ev.Proposed(name, "replay", description, edits, usd=usd))
+        self.tell(ev.Proposed(name, "replay" if model is None else "llm", description, edits, usd=usd, model=model))
         if admitted:
             self.tell(ev.Admitted(name, commit_id(name), BASE, 2, f"syntax {name}"))
 

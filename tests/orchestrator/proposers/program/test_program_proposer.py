@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import re
 import threading
 import time
 import uuid
@@ -21,7 +22,7 @@ from orchestrator.proposers.program.patience import MOST_IN_A_ROW
 from orchestrator.proposers.program.proposer import Grounds, ProgramProposer
 from orchestrator.scope import Scope
 
-TRAIN = "".join(f"p{n} = {n}\n" for n in range(30))
+TRAIN = "".join(f"p{n} = {n}\n" for n in range(30)) + "rate = 0.5\n"
 
 
 class Ground:
@@ -174,6 +175,14 @@ def test_the_sign_of_what_it_expects_is_turned_where_larger_is_better(ground: Gr
     assert ground.proposal(f"{TUNE}; echo 'HYPOTHESIS: x'; echo 'EXPECTED: +0.5'").expected_effect == -0.5
 
 
+def test_the_script_in_the_documentation_works(ground: Ground) -> None:
+    document = (Path(__file__).parents[4] / "docs/agents.md").read_text()
+    (ground.path / "tune.sh").write_text(re.findall(r"```sh\n(#!.*?)```", document, re.DOTALL)[0])
+    found = ground.proposal(f"sh {ground.path}/tune.sh")
+    assert after(found)["train.py"] in (TRAIN.replace("rate = 0.5", f"rate = {rate}") for rate in ("0.25", "1"))
+    assert found.description in ("line 31 of train.py times 0.5", "line 31 of train.py times 2")
+
+
 # -- scope
 
 
@@ -239,8 +248,7 @@ def test_a_failure_still_has_its_cost_and_its_idea(ground: Ground) -> None:
 
 
 def test_more_files_than_an_edit_has_are_refused(ground: Ground) -> None:
-    found = ground.failure("for n in $(seq 300); do echo $n > n$n.py; done", globs="*.py")
-    assert "changed 300 files" in found.reason
+    assert "changed 300 files" in ground.failure("for n in $(seq 300); do echo $n > n$n.py; done", globs="*.py").reason
 
 
 def test_one_that_hangs_is_ended_with_all_its_processes_when_its_time_is_over(ground: Ground) -> None:
@@ -260,10 +268,8 @@ def test_processes_that_it_leaves_are_ended_and_its_edit_counts(ground: Ground) 
 
 
 def test_a_flood_of_output_is_capped_and_its_end_is_still_read(ground: Ground) -> None:
-    found = ground.proposal(
-        f"{TUNE}; head -c 300000000 /dev/zero | tr '\\0' 'x'; echo; echo 'HYPOTHESIS: loud'", timeout_s=60.0
-    )
-    assert found.description == "loud"
+    flood = "head -c 50000000 /dev/zero | tr '\\0' 'x'"
+    assert ground.proposal(f"{TUNE}; {flood}; echo; echo 'HYPOTHESIS: loud'", timeout_s=60.0).description == "loud"
     assert (ground.path / "program/0001/output.txt").stat().st_size < 1_000_000
 
 
