@@ -82,11 +82,11 @@ class KeepIfLower:
         if self._over():
             return None
         reason = limits.reached(self.ledger, self.settings, now)
-        stays = self.ledger.limit is not None and reason in limits.PROPOSING_ENDS
-        return None if reason is None or stays else LimitReached(reason)
+        return None if reason is None else LimitReached(reason)
 
     def _over(self) -> bool:
-        return self.ledger.limit is not None and self.ledger.limit not in limits.PROPOSING_ENDS
+        limit = self.ledger.limit
+        return limit is not None and not limits.only_ends_proposing(limit, self.settings)
 
     def _trial(self) -> Decision | None:
         ledger = self.ledger
@@ -126,7 +126,7 @@ class KeepIfLower:
         limit = self.ledger.limit
         if limit is None or self.ledger.open_trials:
             return None
-        return None if limit in limits.PROPOSING_ENDS and self.ledger.pending else Finish(limit)
+        return None if limits.only_ends_proposing(limit, self.settings) and self.ledger.pending else Finish(limit)
 
 
 class BestOfWave(KeepIfLower):

@@ -8,8 +8,7 @@ from orchestrator.events import StopReason
 from orchestrator.ledger import Ledger
 from orchestrator.tournament.settings import Prices, Settings
 
-# These only end the proposing: whatever is under way is raced to its end.
-PROPOSING_ENDS = frozenset({StopReason.CANDIDATES, StopReason.PROPOSALS, StopReason.WORTH})
+_PROPOSING_ENDS = frozenset({StopReason.CANDIDATES, StopReason.PROPOSALS, StopReason.WORTH})
 
 FINALS_AT_THE_END = 2  # trials that are kept back for what the last block brings
 FINAL_ROUND = 1.1  # trial times that a final takes, at the end of a campaign that a clock ends
@@ -29,8 +28,15 @@ def usd(ledger: Ledger, prices: Prices) -> float:
     return ledger.proposer_usd + gpu_hours(ledger) * prices.usd_per_gpu_hour + kwh * prices.usd_per_kwh
 
 
+def only_ends_proposing(reason: StopReason | None, settings: Settings) -> bool:
+    """Whether what is under way is still measured to its end: what dollars have bought too, where trials cost none."""
+    trials_cost = settings.prices.usd_per_gpu_hour or settings.prices.usd_per_kwh
+    return reason in _PROPOSING_ENDS or (reason is StopReason.USD and not trials_cost)
+
+
 def reached(ledger: Ledger, settings: Settings, now: float) -> StopReason | None:
-    """The first limit that is reached at Unix time `now`. Of worth, which is an estimate, `Worth` tells."""
+    """The first limit that is reached at Unix time `now`; after one that only ends the proposing, the first that ends more. Of
+    worth, which is an estimate, `Worth` tells."""
     limits = settings.limits
     energy = energy_wh(ledger)
     checks = (
@@ -44,7 +50,8 @@ def reached(ledger: Ledger, settings: Settings, now: float) -> StopReason | None
         (StopReason.CANDIDATES, _at(ledger.proposed, limits.candidates)),
         (StopReason.PROPOSALS, bool(settings.proposers) and ledger.exhausted >= set(settings.proposers)),
     )
-    return next((reason for reason, is_reached in checks if is_reached), None)
+    harder = ledger.limit is not None
+    return next((r for r, is_reached in checks if is_reached and not (harder and only_ends_proposing(r, settings))), None)
 
 
 def mean_trial_s(ledger: Ledger) -> float | None:

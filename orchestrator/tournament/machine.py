@@ -213,13 +213,12 @@ class Tournament:
         )
 
     def _limit(self, now: float) -> LimitReached | None:
-        before = self.ledger.limit
-        if before is not None and before not in limits.PROPOSING_ENDS:
+        if self._no_more_trials():
             return None
-        reason = limits.reached(self.ledger, self.settings, now) or self._worth_reached()
-        if reason is None or (before is not None and reason in limits.PROPOSING_ENDS):
-            return None
-        return LimitReached(reason)
+        reason = limits.reached(self.ledger, self.settings, now)
+        if reason is None and self.ledger.limit is None:
+            reason = self._worth_reached()
+        return None if reason is None else LimitReached(reason)
 
     def _worth_reached(self) -> StopReason | None:
         least = self.settings.limits.worth_per_gpu_hour
@@ -253,12 +252,13 @@ class Tournament:
         if ledger.limit is None or ledger.open_trials or self._proposals.under_way():
             return None
         baseline_is_due = ledger.samples(ledger.base).n < self.settings.baseline_repeats
-        if ledger.limit in limits.PROPOSING_ENDS and (ledger.pending or baseline_is_due):
+        if limits.only_ends_proposing(ledger.limit, self.settings) and (ledger.pending or baseline_is_due):
             return None
         return Finish(ledger.limit)
 
     def _no_more_trials(self) -> bool:
-        return self.ledger.limit is not None and self.ledger.limit not in limits.PROPOSING_ENDS
+        limit = self.ledger.limit
+        return limit is not None and not limits.only_ends_proposing(limit, self.settings)
 
     def _promise(self, candidate: Candidate) -> tuple[float, int]:
         """The smaller the more promising; of two that are as good as equal, the one that changes less."""

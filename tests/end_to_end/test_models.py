@@ -253,6 +253,7 @@ def test_a_campaign_survives_every_fault_and_stops_at_its_dollars_to_within_one_
     assert next(faults, None) is None, "every fault has happened"
     status = place.status("runs/night")
     assert (status["state"], status["stop_reason"]) == ("finished", "usd")
+    assert (status["candidates"]["pending"], status["candidates"]["kept"] > 0) == (0, True), "what was paid for is measured"
     one_call = (max(map(len, model.prompts())) / 3 * 10 + most_tokens * 20) / 1e6
     assert limit_usd <= status["spend"]["usd"] < limit_usd + one_call
     assert status["spend"]["usd"] == pytest.approx(sum(answers_in(place.path / "runs/night/exchanges/llm").values()))

@@ -105,6 +105,30 @@ def test_dollars_are_of_proposers_gpus_and_energy() -> None:
     assert limits.reached(story.ledger, told, 0.0) is StopReason.USD
 
 
+def test_what_dollars_have_bought_is_measured_where_trials_cost_none() -> None:
+    told = settings(limits=Limits(usd=3.0))
+    campaign = ResumableCampaign(told, [0.0, -6e-3, 0.0, 0.0, 0.0], normal(1e-3), usd=1.0).run()
+    assert campaign.finished == do.Finish(StopReason.USD)
+    assert len(campaign.ledger.candidates) == 3
+    assert not campaign.ledger.pending
+    assert campaign.kept == ("c0002",)
+
+
+def test_where_trials_cost_dollars_the_limit_ends_them_too() -> None:
+    told = settings(limits=Limits(usd=3.0), prices=Prices(usd_per_gpu_hour=1e-6))
+    campaign = ResumableCampaign(told, [0.0, -6e-3, 0.0, 0.0, 0.0], normal(1e-3), usd=1.0).run()
+    assert campaign.finished == do.Finish(StopReason.USD)
+    reached = next(i for i, event in enumerate(campaign.log) if isinstance(event, ev.LimitReached))
+    assert not any(isinstance(event, ev.TrialStarted) for event in campaign.log[reached:])
+
+
+def test_after_a_limit_that_ends_the_proposing_a_harder_one_still_counts() -> None:
+    told = settings(limits=Limits(usd=3.0, trials=7))
+    campaign = ResumableCampaign(told, [-6e-3] * 5, normal(1e-3), usd=1.0).run()
+    assert campaign.finished == do.Finish(StopReason.TRIALS)
+    assert len(campaign.ledger.trials) == 7
+
+
 def test_energy_that_nobody_measured_reaches_no_limit() -> None:
     story, told = Story(), settings(limits=Limits(energy_wh=1.0))
     story.baseline(1.0, 1.0)

@@ -52,6 +52,6 @@ def test_never_more_is_written_than_the_limit_has_room_for() -> None:
 
 def test_a_campaign_that_is_over_waits_for_what_has_been_paid_for() -> None:
     night = Night()
-    night.tell(ev.LimitReached(StopReason.USD))
+    night.tell(ev.LimitReached(StopReason.HOURS))
     assert Tournament(night.ledger, SETTINGS, Writers(writing=1))._finish() is None
-    assert Tournament(night.ledger, SETTINGS, Writers())._finish() == Finish(StopReason.USD)
+    assert Tournament(night.ledger, SETTINGS, Writers())._finish() == Finish(StopReason.HOURS)

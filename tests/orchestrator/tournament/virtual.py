@@ -33,6 +33,7 @@ class VirtualCampaign:
     seed: int = 0
     outcome_of: Callable[[tuple[str, ...], np.random.Generator], Outcome] = lambda names, rng: Outcome.OK
     trial_s: float = 1.0
+    usd: float = 0.0  # what a proposal costs
     interaction: Callable[[tuple[str, ...]], float] = lambda names: 0.0
     ledger: Ledger = field(init=False)
     log: list[ev.Event] = field(default_factory=list)
@@ -113,7 +114,7 @@ class VirtualCampaign:
                     self.tell(ev.ProposalsEnded(self.settings.proposers[0]))
                     return
                 name = f"c{len(self.ledger.candidates) + 1:04d}"
-                self.tell(ev.Proposed(name, self.settings.proposers[0], name, (Edit("x", content=name),)))
+                self.tell(ev.Proposed(name, self.settings.proposers[0], name, (Edit("x", content=name),), usd=self.usd))
                 self._admit(name, champion.commit)
             case do.Finish() | do.GiveUp():
                 self.finished = decision
