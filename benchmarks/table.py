@@ -94,6 +94,73 @@ def _proposals(found: Found) -> list[tuple[str, str, str]]:
     ]
 
 
+SDS = ("0.0003", "0.001", "0.002")
+RULES = {
+    "greedy": "keep if lower (autoresearch)",
+    "two-sigma": "keep from two standard deviations on",
+    "three-seeds": "three seeds each, keep if the mean is lower",
+    "solo": "ours, one edit at a time",
+    "auto": "**ours**",
+    "auto, provable": "ours, `rule: provable`",
+}
+
+
+def _tournament(found: Found) -> list[tuple[str, str, str]]:
+    null, few, gpus = found["null"], found["robust"], found["gpus"]
+    kept = max(cell["any_keep"] for name, cell in null.items() if name.endswith("/auto"))
+    alone = max(cell["any_keep"] for name, cell in null.items() if name.endswith("/solo"))
+    rates = [cell["false"] for name, cell in few.items()]
+    night, thousand = found["speed"]["a night of 900 trials"], found["speed"]["1,000 GPUs for 8 h"]
+
+    def ratio(many: str, one: str) -> str:
+        return " / ".join(f"{gpus[f'{many}/{sd}']['gain'] / gpus[f'{one}/{sd}']['gain']:.2f}" for sd in SDS)
+
+    occupied = min(
+        cell["occupancy"] for name, cell in gpus.items() if name.startswith(("16 GPUs, 293", "16 GPUs, 128", "64 GPUs"))
+    )
+    worth = [cell["expected_gain_per_gpu_hour"] / cell["gain_per_gpu_hour_that_came"] for cell in found["worth"].values()]
+    equal_hours = ratio("16 GPUs, 128 GPU-hours", "1 GPUs, 128 GPU-hours")
+    return [
+        (
+            "campaigns in which nothing helps that keep anything (zero or harmful edits, normal or t(3) noise)",
+            "≤ 5 %",
+            f"{kept:.1%} at most (one edit at a time: {alone:.1%})",
+        ),
+        (
+            "false keeps under t(3) noise, drift, a bad GPU, 3 % helpful edits, 10 % crashes",
+            "≤ 5 %",
+            f"{min(rates):.1%} to {max(rates):.1%}",
+        ),
+        ("gain on 16 GPUs over that on one, at equal GPU-hours, sd 3e-4 / 1e-3 / 2e-3", "≥ 0.95", equal_hours),
+        (
+            "the same on 64 GPUs, in a night of 8 h",
+            "≥ 0.9",
+            ratio("64 GPUs, 512 GPU-hours", "1 GPUs, 512 GPU-hours"),
+        ),
+        ("share of the GPUs' time that is spent in trials, 16 and 64 GPUs", "≥ 98 %", f"{occupied:.1%}"),
+        ("expected worth of the next GPU-hour, over what came", "", f"{min(worth):.2f} to {max(worth):.2f}"),
+        ("200 simulated nights of 900 trials", "< 5 min", f"{night['cpu_s_of_200']:.0f} s of one core"),
+        ("1,000 GPUs for 8 h, simulated", "< 60 s", f"{thousand['cpu_s']:.0f} s of one core"),
+    ]
+
+
+def rules_table() -> str:
+    """Keep rules side by side: true gain in units of greedy's, and the share of keeps that are false."""
+    result = json.loads((ROOT / "benchmarks/results/tournament.json").read_text())["found"]["rules"]
+    head = "| keep rule | " + " | ".join(f"{trials} trials, sd {float(sd):g}" for trials in (100, 900) for sd in SDS) + " |"
+    lines = [head, "|---" * 7 + "|"]
+    for rule, said in RULES.items():
+        cells = []
+        for trials in (100, 900):
+            for sd in SDS:
+                cell, greedy = result[f"{trials}/{sd}/{rule}"], result[f"{trials}/{sd}/greedy"]
+                cells.append(f"{cell['gain'] / greedy['gain']:.2f} ({cell['false']:.1%})")
+        lines.append(f"| {said} | {' | '.join(cells)} |")
+    nights = result["900/0.001/auto"]["nights"]
+    told = f"True gain over greedy's, and the share of keeps that are false: {nights} simulated nights each on one GPU"
+    return "\n".join([*lines, "", f"{told} ([`tournament.py`](benchmarks/tournament.py))."])
+
+
 ROWS: dict[str, Callable[[Found], list[tuple[str, str, str]]]] = {
     "trial_gap": _gap,
     "journal": _journal,
@@ -102,6 +169,7 @@ ROWS: dict[str, Callable[[Found], list[tuple[str, str, str]]]] = {
     "sandbox": _sandbox,
     "audits": _audits,
     "proposals": _proposals,
+    "tournament": _tournament,
 }
 
 
@@ -115,7 +183,7 @@ def table() -> str:
         machines.add(f"{box['cores']} cores {box['cpu']}, Python {box['python']}, Ray {box['ray']}")
         how = f"[`{name}.py`](benchmarks/{name}.py)"
         lines += [f"| {claim} | {asked} | {measured} | {how} |" for claim, asked, measured in rows(result["found"])]
-    return "\n".join([*lines, "", f"On a shared, noisy machine: {'; '.join(sorted(machines))}."])
+    return "\n".join([rules_table(), "", *lines, "", f"On a shared, noisy machine: {'; '.join(sorted(machines))}."])
 
 
 def main(check: bool) -> int:
