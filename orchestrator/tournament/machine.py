@@ -39,6 +39,7 @@ class Tournament:
         self._blocks_judged: object = None  # and at which no candidate in blocks
         self._faults_seen: object = None
         self._near_misses_seen: object = None
+        self._paced = -1  # samples that there were when no worker was found to have slowed down
         self._beliefs: Beliefs | None = None
         self._p_null: dict[str, float] = {}
         self._p_null_at = -1  # closed blocks
@@ -123,7 +124,11 @@ class Tournament:
         if void is not None:
             return void
         if self.ledger.roster.suspicion is None:
-            return None if self._no_more_trials() else machines.slowed_down(self.ledger)
+            if self._no_more_trials() or self._paced == self.ledger.book.count:
+                return None
+            slow = machines.slowed_down(self.ledger)
+            self._paced = self._paced if slow else self.ledger.book.count
+            return slow
         beliefs = self._learnt()
         noise_sd = self.ledger.book.noise().sd if beliefs is None else beliefs.noise_sd
         return machines.settled(self.ledger, noise_sd, give_up=self._no_more_trials())
