@@ -170,10 +170,12 @@ class Tournament:
 
     def _near_miss(self) -> CandidateDecided | None:
         """One that passes now; looked for after each win, with which alone the bar falls."""
-        state = (len(self.ledger.race_wins), self.ledger.wins_p_null, len(self.ledger.near_misses))
-        if not self.ledger.near_misses or state == self._near_misses_seen or self._no_more_trials():
+        ledger, beliefs = self.ledger, self._learnt()
+        is_open = beliefs is not None and beliefs.may_keep
+        state = (len(ledger.race_wins), ledger.wins_p_null, len(ledger.near_misses), is_open)
+        if not ledger.near_misses or state == self._near_misses_seen or self._no_more_trials():
             return None
-        found = promoted(self.ledger, self.settings)
+        found = promoted(ledger, self.settings, guard_is_open=is_open)
         if found is None:
             self._near_misses_seen = state
         return found

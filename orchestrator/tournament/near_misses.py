@@ -14,13 +14,20 @@ from orchestrator.tournament.bar import Bar, bar_for_block, bar_for_race
 from orchestrator.tournament.settings import Settings
 
 
-def promoted(ledger: Ledger, settings: Settings) -> CandidateDecided | None:
-    """The near miss with the strongest evidence that passes the bar as it is now; None where there is none."""
+def promoted(ledger: Ledger, settings: Settings, *, guard_is_open: bool) -> CandidateDecided | None:
+    """The near miss with the strongest evidence that passes the bar as it is now; None where there is none.
+
+    `guard_is_open`: that nothing helps is out of the question; before, `calibrated` keeps nothing that blocks have measured.
+    """
+    if not ledger.race_wins:
+        return None
     race, block = bar_for_race(ledger, settings), bar_for_block(ledger, settings)
     best: tuple[float, Candidate, Evidence, Bar] | None = None
     for candidate in ledger.near_misses.values():
         evidence = candidate.evidence
         if evidence is None:
+            continue
+        if evidence.blocks and block.p_null is not None and not guard_is_open:
             continue
         bar = block if evidence.blocks else race
         if bar.is_passed(evidence.e_value, evidence.p_null) and (best is None or evidence.p_null < best[0]):
