@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.block_book import Block
@@ -87,9 +87,18 @@ def keeps_back(ledger: Ledger, settings: Settings, outlook: Outlook) -> bool:
     return settings.lanes != "solo" and may_win and outlook.trials_left <= outlook.reserved
 
 
-def next_row(ledger: Ledger) -> tuple[Block, int] | None:
-    """The next row of the oldest block that has rows left."""
-    return next(((block, block.todo[-1]) for block in ledger.blocks.open.values() if block.todo), None)
+def next_row(ledger: Ledger, free: Sequence[str]) -> tuple[Block, int, str] | None:
+    """The next row of the oldest block that has rows left, and who runs it: a worker that has not failed it, where there is one,
+    or a row that the free ones have not failed."""
+    block = next((block for block in ledger.blocks.open.values() if block.todo), None)
+    if block is None:
+        return None
+    for row in reversed(block.todo):
+        failed = block.failed_on.get(row, ())
+        worker = next((worker for worker in free if worker not in failed), None)
+        if worker is not None:
+            return block, row, worker
+    return block, block.todo[-1], free[0]
 
 
 Step = Compose | BlockOpened | StartTrial | SentSolo | Retest

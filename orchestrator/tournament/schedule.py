@@ -70,13 +70,10 @@ def next_trial(ledger: Ledger, settings: Settings, promise: Promise, outlook: Ou
 
 
 def _row(ledger: Ledger, settings: Settings, free: list[str]) -> StartTrial | None:
-    found = block_plan.next_row(ledger)
+    found = block_plan.next_row(ledger, free)
     if found is None:
         return None
-    block, row = found
-    worker = _elsewhere(ledger, free, block.failed_on.get(row, set()))
-    if worker is None:
-        return None
+    block, row, worker = found
     opened = block.opened
     members = block.members(row)
     seed = _drawn(f"{settings.seed}/{'common' if settings.common_seeds else opened.block}/{row}")
@@ -195,10 +192,6 @@ def _running(ledger: Ledger, commit: str) -> int:
 def _pick_worker(ledger: Ledger, free: list[str], commit: str) -> str | None:
     """A free worker; not one whose machine already failed this commit while another works on something else: None, to wait."""
     failed = {trial.worker for trial in ledger.trials_of.get(commit, []) if outcome_of(trial) is Outcome.INFRA}
-    return _elsewhere(ledger, free, failed)
-
-
-def _elsewhere(ledger: Ledger, free: list[str], failed: set[str]) -> str | None:
     elsewhere = next((worker for worker in free if worker not in failed), None)
     return elsewhere or (None if ledger.busy().keys() - failed else free[0])
 

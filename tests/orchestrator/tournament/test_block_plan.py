@@ -420,14 +420,27 @@ def test_what_is_left_for_finals_is_kept_back_while_a_winner_waits_for_one() -> 
     assert not block_plan.keeps_back(story.ledger, settings(lanes="solo"), view)
 
 
-def test_a_row_that_one_machine_has_failed_is_run_on_another_or_waits_for_one() -> None:
+def test_a_row_that_one_machine_has_failed_is_run_on_another_and_there_another_row() -> None:
     story = BlockStory(7, workers=2)
     block = story.block(8, *names(7))
     failed = story.start_row(block, "w0")
+    row = story.ledger.trials[failed].started.row
     story.end(failed, outcome=Outcome.INFRA)
     again = scheduled(story)
     assert isinstance(again, StartTrial)
-    assert (again.worker, again.row) == ("w1", story.ledger.trials[failed].started.row)
+    assert (again.worker, again.row) == ("w1", row)
     story.tell(ev.TrialStarted("busy", Purpose.REPEAT, BASE, (), 9, "w1"))
-    waits = scheduled(story)
-    assert not (isinstance(waits, StartTrial) and waits.row == again.row)
+    another = scheduled(story)
+    assert isinstance(another, StartTrial)
+    assert another.worker == "w0"
+    assert another.row != row
+
+
+def test_where_only_a_row_is_left_that_the_free_one_has_failed_it_may_try_again() -> None:
+    story = BlockStory(7)
+    block = story.block(8, *names(7))
+    story.run_rows(block, additive({}), at_most=7)
+    story.end(story.start_row(block), outcome=Outcome.INFRA)
+    again = scheduled(story)
+    assert isinstance(again, StartTrial)
+    assert (again.worker, again.row) == ("w0", 7)
