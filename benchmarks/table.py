@@ -115,9 +115,7 @@ def _tournament(found: Found) -> list[tuple[str, str, str]]:
     def ratio(many: str, one: str) -> str:
         return " / ".join(f"{gpus[f'{many}/{sd}']['gain'] / gpus[f'{one}/{sd}']['gain']:.2f}" for sd in SDS)
 
-    occupied = min(
-        cell["occupancy"] for name, cell in gpus.items() if name.startswith(("16 GPUs, 293", "16 GPUs, 128", "64 GPUs"))
-    )
+    occupied = min(cell["occupancy"] for name, cell in gpus.items() if name.startswith(("16 GPUs, 128", "64 GPUs")))
     worth = [cell["expected_gain_per_gpu_hour"] / cell["gain_per_gpu_hour_that_came"] for cell in found["worth"].values()]
     equal_hours = ratio("16 GPUs, 128 GPU-hours", "1 GPUs, 128 GPU-hours")
     return [

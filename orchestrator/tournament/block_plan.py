@@ -88,8 +88,7 @@ def keeps_back(ledger: Ledger, settings: Settings, outlook: Outlook) -> bool:
 
 
 def next_row(ledger: Ledger, free: Sequence[str]) -> tuple[Block, int, str] | None:
-    """The next row of the oldest block that has rows left, and who runs it: a worker that has not failed it, where there is one,
-    or a row that the free ones have not failed."""
+    """The next row of the oldest block that has rows left, and who runs it: one that has not failed it, where there is one."""
     block = next((block for block in ledger.blocks.open.values() if block.todo), None)
     if block is None:
         return None
