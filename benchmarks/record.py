@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command has it; before anything imports numpy
 RESULTS = Path(__file__).with_name("results")
 PACKAGES = ("regatta", "ray", "torch", "numpy", "gitpython", "msgspec")
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command has it; before anything imports numpy
 
 ATTACKS = Path(__file__).with_name("attacks")
 
