@@ -267,6 +267,8 @@ def speed(nights: int) -> Section:
         "1,000 GPUs for 8 h": {
             "cpu_s": round(time.process_time() - began, 1),
             "trials": thousand["trials"],
+            "gain": round(thousand["gain"], 4),
+            "false": round(thousand["false"], 4),
             "occupancy": round(thousand["occupancy"], 4),
         },
     }
