@@ -189,7 +189,7 @@ class Acts:
                     self._record(ev.SentSolo(name, f"it must race against what it undoes: {reason}"))
                 else:
                     self._record(ev.Conflicted(name, asked.base, reason))
-        self._record(ev.Composed(asked.base, asked.candidates, found.together))
+        self._record(ev.Composed(asked.base, asked.candidates, found.together, asked.room))
 
     def _retest(self, kept: tuple[str, ...]) -> None:
         for name in kept:

@@ -12,6 +12,8 @@ from orchestrator import events as ev
 from orchestrator.design import inclusion
 from workers.trial import Outcome
 
+LARGE_FIT = 16  # candidates to be asked about together, for how many fit to be a measure of how edits clash
+
 
 @dataclass(slots=True)
 class Row:
@@ -60,10 +62,16 @@ class BlockBook:
         self.residual_squares = 0.0
         self.residual_df = 0
         self.residual_pairs = 0.0
+        # Of many that were asked about the last time: how many could have fitted, how many did, and when that was.
+        self.last_large_fit = (0, 0, 0)
         # What was found to fit, by base and who was asked about; since the last block was opened.
         self._composed: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = {}
 
-    def compose(self, event: ev.Composed) -> None:
+    def compose(self, event: ev.Composed, candidates: int) -> None:
+        """`candidates`: that have been proposed by then."""
+        most = min(len(event.asked), event.room or 0)
+        if most >= LARGE_FIT:
+            self.last_large_fit = most, len(event.candidates), candidates
         self._composed[event.base, event.asked] = event.candidates
 
     def composed(self, base: str, asked: tuple[str, ...]) -> tuple[str, ...] | None:

@@ -201,6 +201,7 @@ class Composed:
     base: str
     asked: tuple[str, ...]
     candidates: tuple[str, ...]
+    room: int | None = None  # for how many there was room at most
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,7 +161,7 @@ class Ledger:
             case ev.Proposed() | ev.Admitted() | ev.Rejected() | ev.Conflicted() | ev.CandidateDecided() | ev.SentSolo():
                 self._apply_to_candidate(event, at)
             case ev.Composed():
-                self.blocks.compose(event)
+                self.blocks.compose(event, len(self.candidates))
             case ev.BlockOpened() | ev.BlockClosed():
                 self._apply_to_blocks(event)
             case ev.TrialStarted() | ev.TrialRestarted() | ev.TrialEnded():

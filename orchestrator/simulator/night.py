@@ -234,16 +234,19 @@ class Night:
             del self._trees[commit]  # a row's tree is measured once
 
     def _compose(self, asked: do.Compose) -> None:
-        """Which of them fit, in order; one that clashes with the base itself can never be carried over."""
+        """Which of them fit, in order; one that clashes with the champion itself can never be carried over."""
+        assert self.ledger.champion is not None
         on_base = self._trees[asked.base].edits
         fit: list[int] = []
         for candidate in asked.candidates:
             number = _number(candidate)
             if self._clashes(number, on_base):
-                self._tell(ev.Conflicted(candidate, asked.base, "the champion has changed what it edits"))
+                if asked.base == self.ledger.champion.commit:  # with a stack it may be tried again: its final may be lost
+                    self._tell(ev.Conflicted(candidate, asked.base, "the champion has changed what it edits"))
             elif len(fit) < asked.room and (number in self._undoes or not self.nature.clash(number, self._written(fit))):
                 fit.append(number)
-        self._tell(ev.Composed(asked.base, asked.candidates, tuple(f"c{number + 1:04d}" for number in fit)))
+        together = tuple(f"c{number + 1:04d}" for number in fit)
+        self._tell(ev.Composed(asked.base, asked.candidates, together, asked.room))
 
     def _retest(self, kept: tuple[str, ...]) -> None:
         assert self.ledger.champion is not None

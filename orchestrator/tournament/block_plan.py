@@ -19,11 +19,13 @@ from orchestrator.tournament.settings import Settings
 
 LARGEST = 64  # 128 brings 3 % more at sd 3e-4 and 7 % at 2e-3, twice as late
 FIRST = 64
+STEERED = (16, 32, 64)  # sizes among which interactions choose
 SMALLEST = 8
 FEWEST = 3  # candidates that are worth a block
 PATIENCE_TRIALS = 0.2  # of a trial's time, and
 PATIENCE_S = 60.0  # at most: so long do too few candidates wait for company while a worker is free
-CROWDED = 0.65  # a block less full than this share of its size, for clashes, leaves GPU time unused
+CROWDED = 0.14  # where less than this share of the edits fits together, blocks are too small to find as much as races do
+ASKED_AGAIN_AFTER = 1000  # candidates
 SMOKE_FROM = 0.3  # crashes expected in a block: from here on candidates are tested before
 _CRASHES_AT_START, _RUNS_AT_START = 0.5, 25.0  # what is thought of a candidate before any has run
 
@@ -47,6 +49,8 @@ def wanted(ledger: Ledger, settings: Settings, outlook: Outlook) -> int:
         return len(ledger.workers) + 1
     if outlook.trials_left < SMALLEST:
         return 1
+    if settings.lanes == "auto" and _is_crowded(ledger, outlook):
+        return len(ledger.workers) + 1  # what waits longer clashes with what the champion gains meanwhile
     ahead = len(ledger.workers) if len(ledger.workers) > 1 else 0
     return max(2, size_of_next(ledger, settings, outlook) + ahead - len(ledger.between_blocks))
 
@@ -69,7 +73,7 @@ def _sharpest(ledger: Ledger, outlook: Outlook) -> int:
     noise = outlook.beliefs.repeats_variance(outlook.beliefs.noise_sd**2)
     excess = max(0.0, book.residual_squares - book.residual_df * noise)
     blur = excess / (book.residual_pairs + 2 * 900.0)
-    return min((16, 32, LARGEST), key=lambda size: (noise / size + blur * size, -size))
+    return min(STEERED, key=lambda size: (noise / size + blur * size, -size))
 
 
 def next_base(ledger: Ledger) -> tuple[str, str | None]:
@@ -109,6 +113,8 @@ def step(ledger: Ledger, settings: Settings, outlook: Outlook, worker: str) -> S
     if settings.lanes == "solo":
         return None
     candidates = _eligible(ledger, outlook)
+    if settings.lanes == "auto" and candidates and _is_crowded(ledger, outlook):
+        return _one_alone(ledger, candidates)
     if _better_company_is_near(candidates, size, outlook):
         return None
     if len(candidates) < FEWEST or size < SMALLEST:
@@ -122,9 +128,6 @@ def step(ledger: Ledger, settings: Settings, outlook: Outlook, worker: str) -> S
     fit = [name for name in composed if name in ledger.candidates and _is_free(ledger.candidates[name])]
     if len(fit) < FEWEST:
         return _too_few(ledger, [ledger.candidates[name] for name in asked], settings, outlook)
-    if settings.lanes == "auto" and _crowded(fit, asked, room, size, outlook):
-        alone = next(name for name in asked if name not in fit)
-        return SentSolo(alone, "it clashes with the others, and edits here bring more than the noise hides")
     smoke = _smoke(ledger, fit, base, worker)
     if smoke is not None:
         return smoke
@@ -233,11 +236,22 @@ def _better_company_is_near(candidates: list[Candidate], size: int, outlook: Out
     )
 
 
-def _crowded(fit: list[str], asked: tuple[str, ...], room: int, size: int, outlook: Outlook) -> bool:
-    """Whether clashes leave the block so empty that races find more: where one trial shows a helpful edit above the noise."""
-    if len(fit) >= min(CROWDED * size, room) or len(fit) == len(asked) or outlook.beliefs is None:
+def _is_crowded(ledger: Ledger, outlook: Outlook) -> bool:
+    """Whether clashes leave blocks so empty that races find more: where one trial shows a helpful edit above the noise.
+
+    After a first block, for what edits bring is then known; and for a while, since proposers change.
+    """
+    asked, fit, at = ledger.blocks.last_large_fit
+    if outlook.beliefs is None or outlook.beliefs.closed < 1 or len(ledger.candidates) - at > ASKED_AGAIN_AFTER:
         return False
-    return outlook.beliefs.helpful_size() > 1.2 * outlook.beliefs.noise_sd
+    return fit < CROWDED * asked and outlook.beliefs.helpful_size() > 1.2 * outlook.beliefs.noise_sd
+
+
+def _one_alone(ledger: Ledger, candidates: list[Candidate]) -> SentSolo | None:
+    """The most promising one, where no other waits for its race already."""
+    if any(c.alone and c.state is CandidateState.WAITING for c in ledger.pending.values()):
+        return None
+    return SentSolo(candidates[0].id, "edits clash here, and bring more than the noise hides")
 
 
 # -- smoke tests

@@ -137,10 +137,12 @@ class Tournament:
         return self.ledger.roster.suspicion is not None and self.ledger.roster.suspicion.event.block == block
 
     def _at_fault(self) -> SentSolo | CandidateDecided | None:
-        """What becomes of who may have crashed a smoke test or a block's rows; looked at after each further crash."""
+        """What becomes of who may have crashed a smoke test or a block's rows; looked at after each further trial."""
         ledger = self.ledger
         crashes = sum(n for outcome, n in ledger.outcomes.items() if outcome.by_own_fault)
-        if self._faults_seen == (crashes, ledger.states[CandidateState.CRASHED], ledger.ran):
+        # A row that ends well is news too: it shows that the base runs.
+        state = (crashes, ledger.states[CandidateState.CRASHED], ledger.ran, ledger.outcomes[Outcome.OK])
+        if not crashes or self._faults_seen == state:
             return None
         for candidate in ledger.pending.values():
             if len(candidate.suspects) == 1 and not candidate.runs and not candidate.running:
@@ -153,7 +155,7 @@ class Tournament:
             suspect = blocks.suspect_of(ledger, block)
             if suspect is not None:
                 return suspect
-        self._faults_seen = (crashes, ledger.states[CandidateState.CRASHED], ledger.ran)
+        self._faults_seen = state
         return None
 
     def _judge_blocks(self) -> CandidateDecided | None:

@@ -101,7 +101,7 @@ def place(tmp_path: Path) -> Place:
 def test_who_fits_is_recorded_in_order_and_whoever_clashes_with_others_is_left_out(place: Place) -> None:
     one, clash, two = place.line(1, "LINE_1 = 10\n"), place.line(1, "LINE_1 = 11\n"), place.line(9, "LINE_9 = 90\n")
     asked = (one, clash, two)
-    assert place.compose(*asked) == [ev.Composed(place.base, asked, (one, two))]
+    assert place.compose(*asked) == [ev.Composed(place.base, asked, (one, two), 9)]
     assert place.ledger.blocks.composed(place.base, asked) == (one, two)
 
 
@@ -119,13 +119,13 @@ def test_on_the_champion_what_clashes_is_a_conflict_and_a_whole_file_goes_alone(
     assert isinstance(solo, ev.SentSolo)
     assert solo.candidate == whole
     assert "race against what it undoes" in solo.reason
-    assert composed == ev.Composed(champion, (edits, whole, fine), (fine,))
+    assert composed == ev.Composed(champion, (edits, whole, fine), (fine,), 9)
 
 
 def test_on_a_stack_that_may_yet_be_lost_nothing_is_a_conflict(place: Place) -> None:
     edits, fine = place.line(1, "LINE_1 = 11\n"), place.line(9, "X = 1\n")
     tip = place.stack(place.line(1, "LINE_1 = 10\n"))
-    assert place.compose(edits, fine, base=tip) == [ev.Composed(tip, (edits, fine), (fine,))]
+    assert place.compose(edits, fine, base=tip) == [ev.Composed(tip, (edits, fine), (fine,), 9)]
 
 
 # -- rows
@@ -239,7 +239,7 @@ def test_a_kept_edit_becomes_a_candidate_that_takes_it_out_and_composes_with_oth
     assert [place.ledger.candidates[name].state.value for name in retests] == ["waiting", "waiting"]
     assert "line 5" in place.ledger.candidates[retests[0]].proposed.description
     composed = place.compose(*retests, new, base=champion)[-1]
-    assert composed == ev.Composed(champion, (*retests, new), (*retests, new))
+    assert composed == ev.Composed(champion, (*retests, new), (*retests, new), 9)
     place.open_block(*retests)
     place.record(ev.CandidateDecided(retests[0], ev.Verdict.WON, "better without"))
     place.acts.carry_out(do.BuildStack((retests[0],)))

@@ -14,7 +14,7 @@ from orchestrator.design import SIZES
 from orchestrator.events import BlockOpened, CandidateDecided, Purpose, SentSolo, StackDecided, Verdict
 from orchestrator.tournament import block_plan
 from orchestrator.tournament.beliefs import Beliefs
-from orchestrator.tournament.block_plan import FEWEST, LARGEST, PATIENCE_S, SMALLEST, Outlook
+from orchestrator.tournament.block_plan import ASKED_AGAIN_AFTER, FEWEST, LARGEST, PATIENCE_S, SMALLEST, Outlook
 from orchestrator.tournament.decisions import Compose, StartTrial
 from orchestrator.tournament.machine import Tournament
 from orchestrator.tournament.schedule import next_trial
@@ -210,20 +210,41 @@ def test_too_few_that_fit_on_each_other_race_alone() -> None:
 # -- clashes
 
 
-@pytest.mark.parametrize(("helpful", "found"), [(5.0, SentSolo), (0.3, BlockOpened)])
-def test_those_that_clash_race_alone_only_where_one_trial_shows_what_helps(helpful: float, found: type) -> None:
-    story = BlockStory(40)
-    story.fits(*names(8), asked=names(40))
-    step_ = step(story, now=LATER, trials_left=900.0, beliefs=believing(0.1, helpful * 0.1))
-    assert isinstance(step_, found)
+def clashing(fit: int, asked: int = 40) -> BlockStory:
+    """So many fitted together when so many were asked about."""
+    story = BlockStory(asked)
+    story.tell(ev.Composed(BASE, names(asked), names(fit), 60))
+    return story
 
 
-def test_those_that_fit_are_never_sent_solo_for_the_clash_of_others() -> None:
-    story = BlockStory(40)
-    story.fits(*names(8), asked=names(40))
-    found = step(story, now=LATER, trials_left=900.0, beliefs=believing(0.1, 0.5))
+@pytest.mark.parametrize(("fit", "helpful", "found"), [(4, 5.0, SentSolo), (4, 0.3, BlockOpened), (12, 5.0, BlockOpened)])
+def test_all_race_alone_where_hardly_any_fit_together_and_one_trial_shows_what_helps(
+    fit: int, helpful: float, found: type
+) -> None:
+    assert isinstance(step(clashing(fit), now=LATER, trials_left=900.0, beliefs=believing(0.1, helpful * 0.1)), found)
+
+
+def test_where_edits_clash_they_go_alone_one_after_the_other_and_few_are_written_ahead() -> None:
+    story, believed = clashing(4), believing(0.1, 0.5)
+    found = step(story, now=LATER, trials_left=900.0, beliefs=believed)
     assert isinstance(found, SentSolo)
-    assert found.candidate == "c0009"
+    story.tell(found)
+    assert step(story, now=LATER, trials_left=900.0, beliefs=believed) is None  # its race comes first
+    assert block_plan.wanted(story.ledger, AUTO, outlook(story, trials_left=900.0, beliefs=believed)) == 2
+
+
+def test_how_edits_clash_is_asked_again_when_many_more_have_come() -> None:
+    story, believed = clashing(4), believing(0.1, 0.5)
+    asked, fit, _ = story.ledger.blocks.last_large_fit
+    story.ledger.blocks.last_large_fit = asked, fit, -ASKED_AGAIN_AFTER
+    assert isinstance(step(story, now=LATER, trials_left=900.0, beliefs=believed), BlockOpened)
+
+
+def test_how_many_fitted_counts_only_where_many_were_asked_about_and_had_room() -> None:
+    story = BlockStory(40)
+    for asked, room in ((names(10), 60), (names(40), 9), (names(40), None)):
+        story.tell(ev.Composed(BASE, asked, names(2), room))
+        assert story.ledger.blocks.last_large_fit == (0, 0, 0)
 
 
 # -- smoke tests
