@@ -117,6 +117,14 @@ def _tournament(found: Found) -> list[tuple[str, str, str]]:
 
     occupied = min(cell["occupancy"] for name, cell in gpus.items() if name.startswith(("16 GPUs, 128", "64 GPUs")))
     worth = [cell["expected_gain_per_gpu_hour"] / cell["gain_per_gpu_hour_that_came"] for cell in found["worth"].values()]
+    mixed, alone_too = found["interactions"], {sd: found["rules"][f"900/{sd}/greedy"]["gain"] for sd in SDS}
+
+    def beside(landscape: str, policies: tuple[str, ...]) -> str:
+        best = [max(mixed[f"{landscape}/{sd}/{each}"]["gain"] for each in policies) for sd in SDS]
+        return " / ".join(f"{mixed[f'{landscape}/{sd}/auto']['gain'] / of:.2f}" for sd, of in zip(SDS, best, strict=True))
+
+    without = " / ".join(f"{mixed[f'30 % of pairs at .3/{sd}/auto']['gain'] / alone_too[sd]:.2f}" for sd in SDS)
+    lanes = ("blocks", "solo")
     equal_hours = ratio("16 GPUs, 128 GPU-hours", "1 GPUs, 128 GPU-hours")
     return [
         (
@@ -136,6 +144,18 @@ def _tournament(found: Found) -> list[tuple[str, str, str]]:
             ratio("64 GPUs, 512 GPU-hours", "1 GPUs, 512 GPU-hours"),
         ),
         ("share of the GPUs' time that is spent in trials, 16 and 64 GPUs", "≥ 98 %", f"{occupied:.1%}"),
+        (
+            "30 % of pairs interact at strength .3, the champion's among them: gain over greedy's where none do",
+            "≥ 0.9 / 0.95 / 1.5",
+            without,
+        ),
+        (
+            "the same over greedy's where they do: it gains from what interacts with the champion",
+            "",
+            beside("30 % of pairs at .3", ("greedy",)),
+        ),
+        ("gain over the better of the two lanes, 30 % of pairs at strength 1", "≥ 0.95", beside("30 % of pairs at 1", lanes)),
+        ("the same, half of all pairs clash (12 nights, ± 0.1 to 0.2)", "≥ 0.95", beside("half of all pairs clash", lanes)),
         ("expected worth of the next GPU-hour, over what came", "", f"{min(worth):.2f} to {max(worth):.2f}"),
         ("200 simulated nights of 900 trials", "< 5 min", f"{night['cpu_s_of_200']:.0f} s of one core"),
         ("1,000 GPUs for 8 h, simulated", "< 60 s", f"{thousand['cpu_s']:.0f} s of one core"),
