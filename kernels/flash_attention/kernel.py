@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import triton
 import triton.language as tl
@@ -17,7 +19,7 @@ FP32_BLOCK_N = 32  # 16..64, a power of two
 FP32_NUM_WARPS = 4  # 1..16, a power of two
 # ---------------------------------------------------------------------------------------------------------------------
 
-LOG2_E = 1.4426950408889634  # exp(x) = exp2(x · log2(e)), and the GPU has an instruction for exp2 alone
+LOG2_E = math.log2(math.e)  # exp(x) = exp2(x · log2(e)), and the GPU has an instruction for exp2 alone
 
 
 @triton.jit
