@@ -9,7 +9,7 @@ import triton.language as tl
 
 # ---- knobs, gradients of the branches, 16-bit inputs ----------------------------------------------------------------
 HIDDEN_BLOCK_M = 128  # tokens of a tile, 16..256, a power of two
-HIDDEN_BLOCK_N = 128  # hidden units of a tile, 16..256, a power of two
+HIDDEN_BLOCK_N = 64  # hidden units of a tile, 16..256, a power of two
 HIDDEN_BLOCK_K = 32  # of the width at a time, 16..128, a power of two
 HIDDEN_NUM_WARPS = 8  # 1..16, a power of two
 HIDDEN_NUM_STAGES = 4  # loads under way ahead of their use, 1..6
