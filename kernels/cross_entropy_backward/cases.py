@@ -21,6 +21,7 @@ def cases(seed: int) -> list[dict[str, Any]]:
         case("one_class_fp32", "odd", "fp32", 5, 1, small=True),
         case("primes_fp32", "odd", "fp32", 31, 257, small=True),
         case("one_row_fp32", "edge", "fp32", 1, 20011, small=True),
+        case("long_rows_fp32", "edge", "fp32", 5, 17011, small=True),
         case("very_wide_bf16", "edge", "bf16", 64, 1 << 20),
         case("very_tall_fp16", "edge", "fp16", 1 << 20, 64),
         case("held_out_even_bf16", "held_out", "bf16", 64 * draw.randint(16, 32), 64 * draw.randint(250, 1500)),

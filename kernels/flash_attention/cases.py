@@ -21,7 +21,7 @@ def cases(seed: int) -> list[dict[str, Any]]:
         case("nanotrain_cpu_fp32", "real", FP32, 1, 3, 3, 256, 32, small=True),
         case("primes_bf16", "odd", BF16, 3, 5, 5, 1021, 80),
         case("one_token_fp32", "odd", FP32, 2, 2, 1, 1, 16, small=True),
-        case("primes_fp32", "odd", FP32, 1, 3, 1, 67, 23, small=True),
+        case("primes_fp32", "odd", FP32, 2, 4, 2, 67, 23, small=True),
         case("one_head_fp32", "edge", FP32, 1, 1, 1, 130, 64, small=True),
         case("very_long_bf16", "edge", BF16, 1, 2, 1, 8192, 64),
         case("wide_heads_fp16", "edge", FP16, 1, 8, 8, 512, 256),

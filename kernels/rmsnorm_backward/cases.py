@@ -21,6 +21,7 @@ def cases(seed: int) -> list[dict[str, Any]]:
         case("width_one_fp32", "odd", "fp32", 7, 1, small=True),
         case("primes_fp32", "odd", "fp32", 31, 257, small=True),
         case("one_row_fp32", "edge", "fp32", 1, 4097, small=True),
+        case("many_rows_fp32", "edge", "fp32", 311, 33, small=True),
         case("very_wide_fp16", "edge", "fp16", 256, 32768),
         case("very_tall_bf16", "edge", "bf16", 1 << 20, 64),
         case("held_out_even_bf16", "held_out", "bf16", 64 * draw.randint(16, 256), 64 * draw.randint(8, 128)),

@@ -22,6 +22,7 @@ def cases(seed: int) -> list[dict[str, Any]]:
         case("length_one_fp32", "odd", "fp32", 5, 1, small=True),
         case("primes_fp32", "odd", "fp32", 31, 257, small=True),
         case("one_long_row_fp32", "edge", "fp32", 1, 20011, small=True),
+        case("long_rows_fp32", "edge", "fp32", 5, 17011, small=True),
         case("very_wide_fp16", "edge", "fp16", 16, 1 << 20),
         case("very_tall_bf16", "edge", "bf16", 1 << 20, 32),
         case("held_out_even_bf16", "held_out", "bf16", 64 * draw.randint(32, 128), 64 * draw.randint(16, 160)),
