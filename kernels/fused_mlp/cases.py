@@ -17,7 +17,7 @@ def cases(seed: int) -> list[dict[str, Any]]:
         case("llama3_8b_one_token_bf16", "real", "bf16", 1, 4096, 14336),
         case("gpt2_sized_fp16", "real", "fp16", 8192, 768, 2048),
         case("nanotrain_bf16", "real", "bf16", 65536, 512, 2048),
-        case("nanotrain_cpu_fp32", "real", "fp32", 128, 96, 384, small=True),
+        case("nanotrain_cpu_fp32", "real", "fp32", 64, 96, 384, small=True),
         case("primes_bf16", "odd", "bf16", 509, 1021, 2039),
         case("ones_fp32", "odd", "fp32", 1, 1, 1, small=True),
         case("primes_fp32", "odd", "fp32", 37, 67, 131, small=True),

@@ -18,7 +18,7 @@ def cases(seed: int) -> list[dict[str, Any]]:
         case("llama3_8b_down_one_token_bf16", "real", "bf16", 1, 4096, 14336),
         case("gpt2_qkv_fp16", "real", "fp16", 8192, 2304, 768),
         case("nanotrain_up_bf16", "real", "bf16", 131072, 2048, 512),
-        case("nanotrain_cpu_up_fp32", "real", "fp32", 256, 384, 96, small=True),
+        case("nanotrain_cpu_up_fp32", "real", "fp32", 128, 384, 96, small=True),
         case("primes_bf16", "odd", "bf16", 1021, 1013, 2039),
         case("ones_fp32", "odd", "fp32", 1, 1, 1, small=True),
         case("primes_fp32", "odd", "fp32", 67, 101, 131, small=True),

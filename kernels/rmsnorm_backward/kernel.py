@@ -9,6 +9,7 @@ import triton.language as tl
 
 # ---- knobs ----------------------------------------------------------------------------------------------------------
 PROGRAMS = 264  # that share the rows, 1..2048
+LEAST_ROWS = 2  # of a program: with few rows the shares would be as large as the data, 1..64
 ELEMENTS_PER_WARP = 512  # 128..2048, a power of two
 MOST_WARPS = 16  # of a program, 4..32, a power of two
 SUM_BLOCK_R = 32  # shares at a time, 8..128, a power of two
@@ -56,7 +57,7 @@ def kernel_fn(
 ) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
     """dy, x [R, C], weight [C] -> dx [R, C], dweight [C], in x's type."""
     R, C = x.shape
-    programs = min(PROGRAMS, R)
+    programs = min(PROGRAMS, triton.cdiv(R, LEAST_ROWS))
     dx = torch.empty_like(x)
     dweight = torch.empty_like(weight)
     shares = torch.empty((programs, C), device=x.device, dtype=torch.float32)

@@ -18,7 +18,7 @@ def cases(seed: int) -> list[dict[str, Any]]:
         case("llama3_8b_keys_bf16", "real", BF16, 1, 8, 8192, 128),
         case("gpt_neox_sized_fp16", "real", FP16, 4, 16, 2048, 64),
         case("nanotrain_bf16", "real", BF16, 64, 4, 2048, 128),
-        case("nanotrain_cpu_fp32", "real", FP32, 4, 3, 256, 32, small=True),
+        case("nanotrain_cpu_fp32", "real", FP32, 2, 3, 256, 32, small=True),
         case("primes_bf16", "odd", BF16, 3, 5, 1021, 74),
         case("one_token_fp32", "odd", FP32, 1, 1, 1, 2, small=True),
         case("primes_fp32", "odd", FP32, 2, 3, 67, 46, small=True),
