@@ -6,6 +6,7 @@ import ast
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -124,6 +125,14 @@ def test_flops_and_bytes_are_counted_once(target: str, seed: int) -> None:
         assert case.flops == flops(target, reference_fn, inputs), case.name
         moved = [one for one in inputs if isinstance(one, torch.Tensor)] + list(as_tuple(reference_fn(*inputs)))
         assert case.bytes == sum(one.numel() * one.element_size() for one in moved), case.name
+
+
+def test_the_example_of_the_readme_is_a_case_of_rmsnorm() -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", (KERNELS / "README.md").read_text(), flags=re.S)
+    (example,) = decode([ast.literal_eval(block)])
+    (shipped,) = [case for case in cases("rmsnorm") if case.name == example.name]
+    assert example.inputs[0] == shipped.inputs[0]
+    assert (example.flops, example.bytes, example.error_factor) == (shipped.flops, shipped.bytes, shipped.error_factor)
 
 
 def test_causal_attention_is_counted_once() -> None:
