@@ -202,7 +202,7 @@ def test_an_honest_sum_of_squares_passes_where_eager_overflows() -> None:
     assert (rms(x) == 0).all()
     expectation = expect(rms, (x,), 2.0)
     assert judge(expectation, rms(x.float()).half()).accepted
-    assert "error is" in refusal(expectation, rms(x.float()).half() * 10)
+    assert "error is" in refusal(expectation, rms(x))  # as wrong as eager is, and yet wrong
 
 
 def test_zeros_are_due_exactly_where_all_is_zero() -> None:
