@@ -17,7 +17,7 @@ MISTAKES = (
     Mistake("matmul", "forgets what is left of K", "mask=ks[None, :] < K - k, other=0.0", "mask=ks[None, :] < K, other=0.0"),
     Mistake("matmul", "leaves out the last block of K", "range(0, K, BLOCK_K)", "range(0, K - K % BLOCK_K, BLOCK_K)"),
     Mistake("matmul", "rounds its operands to 16 bits", "tl.dot(a, b, acc", "tl.dot(a.to(tl.float16), b.to(tl.float16), acc"),
-    Mistake("matmul", "swaps the order of tiles", "return first_m + pid % in_group % height", "return first_m"),
+    Mistake("matmul", "leaves tiles unwritten", "return first_m + pid % in_group % height", "return first_m"),
     Mistake("softmax", "counts what lies past the end", "e = tl.exp(x", "x = tl.where(cols < C, x, 0.0)\n    e = tl.exp(x"),
     Mistake("softmax", "lets large logits overflow", "tl.exp(x - tl.max(x, axis=0))", "tl.exp(x)"),
     Mistake("softmax", "does not rescale the sum of a long row", "total * tl.exp(largest - shift)", "total"),
