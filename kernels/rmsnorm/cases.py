@@ -1,0 +1,46 @@
+"""Shapes of RMSNorm: tokens by width."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+BYTES = {"fp32": 4, "fp16": 2, "bf16": 2}
+
+
+def cases(seed: int) -> list[dict[str, Any]]:
+    """All cases as plain data (kernels/README.md); the held-out ones are drawn from `seed`."""
+    draw = random.Random(seed)
+    return [
+        case("square_4096_fp16", "real", "fp16", 4096, 4096),
+        case("llama3_8b_bf16", "real", "bf16", 8192, 4096),
+        case("llama3_70b_bf16", "real", "bf16", 4096, 8192),
+        case("llama3_query_heads_bf16", "real", "bf16", 4096 * 32, 128),
+        case("nanotrain_bf16", "real", "bf16", 131072, 512),
+        case("nanotrain_cpu_fp32", "real", "fp32", 64, 96, small=True),
+        case("primes_bf16", "odd", "bf16", 4093, 1021),
+        case("width_one_fp32", "odd", "fp32", 7, 1, small=True),
+        case("primes_fp32", "odd", "fp32", 31, 257, small=True),
+        case("one_row_fp32", "edge", "fp32", 1, 4097, small=True),
+        case("very_wide_fp16", "edge", "fp16", 256, 65536),
+        case("very_tall_bf16", "edge", "bf16", 1 << 20, 64),
+        case("held_out_even_bf16", "held_out", "bf16", 64 * draw.randint(16, 256), 64 * draw.randint(8, 160)),
+        case("held_out_uneven_fp16", "held_out", "fp16", draw.randint(1000, 8000), draw.randint(300, 9000)),
+        case("held_out_small_fp32", "held_out", "fp32", draw.randint(2, 30), draw.randint(3, 700), small=True),
+    ]
+
+
+def case(name: str, role: str, dtype: str, R: int, C: int, small: bool = False) -> dict[str, Any]:
+    return {
+        "name": name,
+        "role": role,
+        "dtype": dtype,
+        "inputs": [
+            {"shape": [R, C], "large": 1000.0},
+            {"shape": [C], "varies": False},
+            {"value": 1e-5},
+        ],
+        "flops": 4 * R * C,  # square and add 2, times rstd 1, weight 1
+        "bytes": BYTES[dtype] * (2 * R * C + C),
+        "small": small,
+    }
