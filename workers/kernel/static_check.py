@@ -1,6 +1,6 @@
 """What the source of a kernel may not do, told from its syntax alone. Pure: nothing is imported, compiled or run.
 
-A target must be computed by Triton kernels that `kernel_fn` launches. Outside of `@triton.jit` functions only memory is made and
+A target must be computed by Triton kernels that `kernel_fn` launches. Outside of `@triton.jit` functions memory is made and
 looked at: what torch computes is the baseline, not a candidate. Nothing is remembered from call to call, nothing of Python's,
 torch's or Triton's is replaced, and no error is caught: a launch that fails is a crash, not a reason to call something else.
 
