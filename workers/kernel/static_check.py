@@ -193,9 +193,13 @@ def _is_constant(node: ast.expr) -> bool:
             ast.Constant | ast.Name | ast.Attribute | ast.Tuple | ast.UnaryOp | ast.BinOp | ast.operator | ast.unaryop
             | ast.expr_context | ast.Subscript | ast.keyword,
         )
-        or (isinstance(each, ast.Call) and (_dotted(each.func) or "").rpartition(".")[2] in ("constexpr", "float", "int"))
+        or (isinstance(each, ast.Call) and _makes_a_constant(_dotted(each.func) or ""))
         for each in ast.walk(node)
     )  # fmt: skip
+
+
+def _makes_a_constant(called: str) -> bool:
+    return called.startswith("math.") or called.rpartition(".")[2] in ("constexpr", "float", "int")
 
 
 # -- what Python around the kernels may not do
@@ -203,9 +207,8 @@ def _is_constant(node: ast.expr) -> bool:
 
 def _host(function: ast.FunctionDef) -> Iterator[Finding]:
     tensors = _tensors(function)
-    inputs = (
-        {argument.arg for argument in function.args.args} if function.name == ENTRY else set()
-    )  # a scalar has no attributes
+    # Of a scalar among the inputs no attribute is asked.
+    inputs = {argument.arg for argument in function.args.args} if function.name == ENTRY else set()
     for node in ast.walk(function):
         line = getattr(node, "lineno", function.lineno)
         dotted = _dotted(node) if isinstance(node, ast.Attribute) else None

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from workers.kernel.static_check import check
 
+KERNELS = Path(__file__).parents[3] / "kernels"
 HONEST = '''
 """A row-wise softmax."""
 from __future__ import annotations
@@ -150,3 +153,8 @@ def test_a_finding_says_what_where_and_what_is_allowed() -> None:
 
 def test_what_a_kernel_itself_computes_is_not_looked_at() -> None:
     assert check(HONEST.replace("tl.exp(", "tl.math.exp2(1.4426950408889634 * ")) == ()
+
+
+@pytest.mark.parametrize("target", sorted(path.parent.name for path in KERNELS.glob("*/kernel.py")))
+def test_the_starters_that_ship_pass(target: str) -> None:
+    assert check((KERNELS / target / "kernel.py").read_text()) == ()
