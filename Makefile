@@ -30,9 +30,8 @@ demo: setup
 	@rm -rf runs/demo
 	$(BIN)/regatta run configs/laptop.yaml --run-dir runs/demo
 
-# Three processes on two cores: half of a test's time it waits for Ray, git and candidates.
 test: setup
-	$(BIN)/python -m pytest --numprocesses=3 --dist=loadgroup
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup --no-loadscope-reorder
 
 lint: setup
 	$(BIN)/ruff check .

@@ -14,11 +14,14 @@ hypothesis.settings.load_profile("house")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command has it; before anything imports numpy
 
 ATTACKS = Path(__file__).with_name("attacks")
+END_TO_END = Path(__file__).with_name("end_to_end")
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests of a file stay together, for their fixtures; those of all attacks too, for the table that they make."""
+    """The tests of a file stay together, for their fixtures; those of all attacks too, for the table that they make. Whole
+    campaigns come first: at the end each process would wait for the last of them."""
+    items.sort(key=lambda item: not {ATTACKS, END_TO_END}.intersection(item.path.parents))
     for item in items:
         together = ATTACKS if ATTACKS in item.path.parents else item.path
         item.add_marker(pytest.mark.xdist_group(str(together)))
