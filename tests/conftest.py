@@ -17,6 +17,12 @@ ATTACKS = Path(__file__).with_name("attacks")
 END_TO_END = Path(__file__).with_name("end_to_end")
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes and long texts are numbered, not spelled out: an archive bears the second it was made in, and processes that name
+    a test differently run none."""
+    return argname if isinstance(val, bytes) or (isinstance(val, str) and len(val) > 100) else None
+
+
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The tests of a file stay together, for their fixtures; those of all attacks too, for the table that they make. Whole

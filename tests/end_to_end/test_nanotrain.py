@@ -35,7 +35,7 @@ def night(tmp_path_factory: pytest.TempPathFactory, data_root: Path) -> Place:
             target={"repo": "target", "editable": ["train.py"], "corpus": "embedded"},
             objective={"metric": "val_bpb"},
             trial={"budget_s": 2.0, "timeout_s": 120.0, "gpus": 0},
-            tournament={"baseline_repeats": 2, "max_repeats": 6, "false_keep_rate": 0.5},
+            tournament={"baseline_repeats": 2, "max_repeats": 6},
             limits={"candidates": 1},
         )
         environment = {**os.environ, "REGATTA_DATA": str(data_root), "OPENAI_API_KEY": "none"}

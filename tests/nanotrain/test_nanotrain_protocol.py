@@ -19,9 +19,9 @@ from nanotrain_worker import SUBJECT, Trained, environment, read_rows
 
 def test_training_ends_in_time_and_reports(trained: Trained) -> None:
     assert trained.returncode == 0
-    assert trained.elapsed_s <= 2.0 + 1.0 + 0.02  # the protocol's grace; the budget itself on an idle machine
-    assert trained.elapsed_s > 1.0  # it used what it had
-    assert trained.summary["num_steps"] >= 2  # on a machine under load it takes few
+    assert trained.elapsed_s <= 4.0 + 1.0 + 0.02  # the protocol's grace; the budget itself on an idle machine
+    assert trained.elapsed_s > 2.0  # it used what it had
+    assert trained.summary["num_steps"] > 5
     assert all(math.isfinite(value) for value in trained.summary.values())
     assert 1 <= len(trained.progress) <= 4
     assert set(trained.progress[0]) == {"type", "step", "train_loss", "fraction"}
@@ -38,7 +38,7 @@ def test_the_score_is_that_of_a_model_that_learned_something(data: Data, trained
     targets = rows[:, 1:]
     bpb = worker.bits_per_byte(logprob, lse, targets, sizes)
     uniform = math.log2(data.meta["vocab_size"]) * (sizes[targets] > 0).sum() / sizes[targets].sum()
-    assert 0.5 < bpb < 0.99 * uniform  # on a machine under load it takes few steps
+    assert 0.5 < bpb < 0.9 * uniform
 
 
 def test_no_answer_depends_on_later_tokens_or_other_rows(data: Data, trained: Trained) -> None:
