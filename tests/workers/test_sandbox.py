@@ -89,7 +89,10 @@ def test_no_other_process_is_seen_and_none_can_be_signalled(shell: Shell) -> Non
 
 
 def test_there_is_no_privilege_and_no_way_to_one(shell: Shell) -> None:
-    _, said = shell("grep -E 'Cap(Prm|Eff|Bnd)|NoNewPrivs|Seccomp:' /proc/self/status; unshare -U id 2>/dev/null; unshare -n id 2>/dev/null; id -u")
+    _, said = shell(
+        "grep -E 'Cap(Prm|Eff|Bnd)|NoNewPrivs|Seccomp:' /proc/self/status;"
+        "unshare -U id 2>/dev/null; unshare -n id 2>/dev/null; id -u"
+    )
     assert said.count("0000000000000000") == 3
     assert "NoNewPrivs:\t1" in said
     assert "Seccomp:\t2" in said
