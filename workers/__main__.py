@@ -20,7 +20,7 @@ from workers import sandbox
 from workers.run import run_trial, this_machine
 from workers.session import Machine
 from workers.telemetry import all_gpus
-from workers.trial import CommandPlan, Measurement, Outcome, TrainPlan, TrialSpec
+from workers.trial import CommandPlan, KernelPlan, Measurement, Outcome, Plan, TrainPlan, TrialSpec
 from workers.waiting import Cancellation
 
 _EXIT_STATUS = {Outcome.OK: 0, Outcome.CANCELLED: 130}
@@ -33,11 +33,12 @@ def parser() -> argparse.ArgumentParser:
     add("--commit", default="HEAD", help="what is measured (default: HEAD)")
     add("--base", help="the commit whose sealed files hold (default: the measured one)")
     add("--editable", action="append", default=[], metavar="GLOB", help="files of the base that are not sealed")
-    add("--runner", choices=["train", "command"], required=True)
+    add("--runner", choices=["train", "command", "kernel"], required=True)
     add("--command", help="for the command runner: what prints `METRIC name=value`")
     add("--setup", help="for the command runner: run before it")
     add("--guard", action="append", default=[], metavar="COMMAND", help="for the command runner: must pass afterwards")
-    add("--objective", help="the metric that must be there (default for train: val_bpb)")
+    add("--arch", help="for the kernel runner: what is compiled for, such as sm_90 (default: the GPU that is here)")
+    add("--objective", help="the metric that must be there (default for train: val_bpb, for kernel: latency_us)")
     add("--budget-s", type=float, default=300.0, help="training time (default: 300)")
     add("--corpus", help="for the train runner: which data")
     add("--timeout-s", type=float, default=900.0, help="the whole trial (default: 900)")
@@ -75,7 +76,7 @@ def main(argv: list[str] | None = None) -> int:
         base_commit=base,
         sealed=_sealed(machine, base, given.editable),
         plan=_plan(given),
-        objective=given.objective or "val_bpb",
+        objective=given.objective or {"kernel": "latency_us"}.get(given.runner, "val_bpb"),
         seed=given.seed,
         timeout_s=given.timeout_s,
         cpus=given.cpus,
@@ -112,7 +113,9 @@ def _sealed(machine: Machine, base: str, editable: list[str]) -> tuple[str, ...]
     return tuple(path for path in files if not any(fnmatch.fnmatchcase(path, glob) for glob in editable))
 
 
-def _plan(given: argparse.Namespace) -> TrainPlan | CommandPlan:
+def _plan(given: argparse.Namespace) -> Plan:
+    if given.runner == "kernel":
+        return KernelPlan(given.arch)
     if given.runner == "train":
         return TrainPlan(budget_s=given.budget_s, corpus=given.corpus)
     return CommandPlan(command=given.command, setup=given.setup, guards=tuple(given.guard))

@@ -23,11 +23,11 @@ from workers.git import GitError
 from workers.lending import Lender
 from workers.output import CappedLog
 from workers.process import SandboxError, SurvivorsError
-from workers.runners import command, train
+from workers.runners import command, kernel, train
 from workers.session import Machine, Room, Session, Stopped
 from workers.subject_data import DataError, subject_data
 from workers.telemetry import Recorder, cpu_name, open_gpu
-from workers.trial import Measurement, Outcome, Progress, TrainPlan, TrialSpec
+from workers.trial import KernelPlan, Measurement, Outcome, Progress, TrainPlan, TrialSpec
 from workers.veil import Veil, veil_over
 from workers.waiting import Cancellation, CancelledError, DeadlinePassedError
 from workers.workspace import MissingBaseError, NodeRepository
@@ -165,6 +165,8 @@ def _run(session: Session) -> None:
     plan = session.spec.plan
     if isinstance(plan, TrainPlan):
         train.run(session, plan)
+    elif isinstance(plan, KernelPlan):
+        kernel.run(session, plan)
     else:
         command.run(session, plan)
     objective = session.spec.objective

@@ -19,7 +19,7 @@ from workers.lending import Lender
 from workers.output import CappedLog
 from workers.process import Command, ContainedProcess, Exit, SandboxError
 from workers.telemetry import Gpu
-from workers.trial import CommandPlan, Outcome, Progress, TrialSpec
+from workers.trial import CommandPlan, KernelPlan, Outcome, Progress, TrialSpec
 from workers.veil import Veil
 from workers.waiting import Cancellation
 from workers.workspace import NodeRepository, Workspace
@@ -191,5 +191,7 @@ def candidate_environment(spec: TrialSpec, machine: Machine, workspace: Workspac
 def _readable(spec: TrialSpec) -> tuple[Path, ...]:
     """Folders outside the workspace that the trial's processes read, where they are."""
     mounts = spec.plan.mounts if isinstance(spec.plan, CommandPlan) else ()
+    if isinstance(spec.plan, KernelPlan):
+        mounts = (str(Path(__file__).parent / "kernel"),)
     drivers = os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep) if spec.gpus else []
     return tuple(path for path in map(Path, (*mounts, *drivers)) if path.is_absolute() and path.is_dir())

@@ -58,6 +58,16 @@ class CommandPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class KernelPlan:
+    """The `kernel` runner: gates without a GPU, then time and energy on one (docs/kernel-track.md)."""
+
+    arch: str | None = None  # what is compiled for, such as sm_90; None: the worker's GPU, or sm_90 where there is none
+
+
+Plan = TrainPlan | CommandPlan | KernelPlan
+
+
+@dataclass(frozen=True, slots=True)
 class Allowances:
     """What a candidate of the `train` runner may use outside its budget, from what the champion used. None: no cap yet."""
 
@@ -76,7 +86,7 @@ class TrialSpec:
     commit: str  # 40 hex
     base_commit: str  # 40 hex: sealed files are restored from here
     sealed: tuple[str, ...]  # paths, relative to the repository's root
-    plan: TrainPlan | CommandPlan
+    plan: Plan
     objective: str  # the metric without which an outcome is not `ok`
     seed: int
     timeout_s: float  # the whole trial
@@ -95,7 +105,7 @@ class Progress:
     """Advisory: for live views and charts, never for a decision."""
 
     trial_id: str
-    phase: str  # workspace, setup, train, score, command, guard
+    phase: str  # workspace, setup, train, score, command, guard, check, compile, time
     fraction: float | None = None  # of the phase, 0..1
     step: int | None = None
     train_loss: float | None = None  # nats per token, as the candidate says

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, BinaryIO
 
+from workers.process import ContainedProcess
 from workers.runners import preload
 from workers.runners.wire import Channel, MalformedError, Message, PeerGoneError
 from workers.session import Session, Stopped
@@ -46,42 +47,14 @@ class Limit:
             raise self.exceeded()
 
 
-class Subject:
-    """`python SCRIPT` in one phase. A context manager: leaving it ends the process tree.
+class Conversation:
+    """One socket to a process of the trial. `limit` holds for everything that is said until another is set."""
 
-    `limit` holds for everything that is said until another is set. With `libraries`, nothing of the script runs before the
-    first message is sent, but these are imported by then.
-    """
-
-    def __init__(
-        self,
-        session: Session,
-        workspace: Workspace,
-        phase: str,
-        script: str,
-        limit: Limit,
-        libraries: tuple[str, ...] | None = None,
-    ) -> None:
+    def __init__(self, session: Session, process: ContainedProcess, end: socket.socket, limit: Limit) -> None:
         self._session = session
+        self.process = process
         self.limit = limit
-        self._end, theirs = socket.socketpair()
-        try:
-            extra = {"REGATTA_SOCKET_FD": str(theirs.fileno()), "REGATTA_PHASE": phase}
-            argv = ("python", script) if libraries is None else preload.command(script, theirs.fileno(), libraries)
-            self.process = session.process(argv, workspace, extra=extra, handed=(theirs.fileno(),))
-        except BaseException:
-            self._end.close()
-            raise
-        finally:
-            theirs.close()
-        self._channel = Channel(self._end, session.cancel)
-
-    def __enter__(self) -> Subject:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._end.close()
-        self.process.__exit__(kind, error, trace)
+        self._channel = Channel(end, session.cancel)
 
     def send(self, header: dict[str, Any], payload: Sequence[bytes] = (), descriptors: Sequence[int] = ()) -> None:
         with self._in_time(f"before it took in `{header['type']}`") as deadline:
@@ -89,15 +62,20 @@ class Subject:
 
     def receive(self, wanted: str, *, also: Sequence[str] = (), deadline: float | None = None) -> Message:
         """The next message, which must be `wanted` or one of `also`. With a `deadline` of the caller's, that one holds."""
+        message = self.receive_any((wanted, *also), deadline=deadline)
+        if message.type in also and message.payload_bytes:
+            raise violation("protocol", f"`{message.type}` with a payload")
+        return message
+
+    def receive_any(self, wanted: Sequence[str], *, deadline: float | None = None) -> Message:
+        """The next message, which must be one of these; any of them may have a payload."""
         try:
-            with self._in_time(f"before `{wanted}`", deadline) as until:
+            with self._in_time(f"before `{wanted[0]}`", deadline) as until:
                 message = self._channel.receive(until)
         except MalformedError as error:
             raise violation("protocol", f"the subject sent {error}") from None
-        if message.type not in (wanted, *also):
-            raise violation("protocol", f"the subject sent `{message.type[:64]}` where `{wanted}` was due")
-        if message.type in also and message.payload_bytes:
-            raise violation("protocol", f"`{message.type}` with a payload")
+        if message.type not in wanted:
+            raise violation("protocol", f"the subject sent `{message.type[:64]}` where `{wanted[0]}` was due")
         return message
 
     def payload(self, message: Message) -> bytes:
@@ -107,12 +85,6 @@ class Subject:
     def payload_to(self, file: BinaryIO, message: Message, deadline: float) -> None:
         with self._in_time(f"in the midst of `{message.type}`", deadline):
             self._channel.payload_to(file, message, deadline)
-
-    def end(self) -> float | None:
-        """End the process tree at once; its peak memory in MB, where that is known."""
-        exited = self.process.end(at_once=True)
-        self._session.note_memory(exited)
-        return exited.peak_rss_mb
 
     @contextlib.contextmanager
     def _in_time(self, when: str, deadline: float | None = None) -> Iterator[float]:
@@ -135,6 +107,47 @@ class Subject:
             return Stopped(Outcome.CRASH, f"the subject closed its socket {when}{session.last_words()}")
         session.note_memory(exited)
         return Stopped(Outcome.CRASH, f"the subject ended {when}: {exited}{session.last_words()}")
+
+
+class Subject(Conversation):
+    """`python SCRIPT` in one phase. A context manager: leaving it ends the process tree.
+
+    With `libraries`, nothing of the script runs before the first message is sent, but these are imported by then.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        workspace: Workspace,
+        phase: str,
+        script: str,
+        limit: Limit,
+        libraries: tuple[str, ...] | None = None,
+    ) -> None:
+        self._end, theirs = socket.socketpair()
+        try:
+            extra = {"REGATTA_SOCKET_FD": str(theirs.fileno()), "REGATTA_PHASE": phase}
+            argv = ("python", script) if libraries is None else preload.command(script, theirs.fileno(), libraries)
+            process = session.process(argv, workspace, extra=extra, handed=(theirs.fileno(),))
+        except BaseException:
+            self._end.close()
+            raise
+        finally:
+            theirs.close()
+        super().__init__(session, process, self._end, limit)
+
+    def __enter__(self) -> Subject:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._end.close()
+        self.process.__exit__(kind, error, trace)
+
+    def end(self) -> float | None:
+        """End the process tree at once; its peak memory in MB, where that is known."""
+        exited = self.process.end(at_once=True)
+        self._session.note_memory(exited)
+        return exited.peak_rss_mb
 
 
 def violation(rule: str, what: str) -> Stopped:

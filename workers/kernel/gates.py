@@ -1,0 +1,186 @@
+"""What the gates of a kernel ask, and what they make of what they are told. Pure: no process, no torch, no files.
+
+What a candidate's process says is taken apart strictly: sizes and counts must fit before anything is believed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from workers.kernel import compiled, cost
+from workers.kernel.arch import Arch
+from workers.kernel.cases import Case, DType, Role
+from workers.kernel.compiled import Compiled
+from workers.kernel.cost import Launch
+from workers.kernel.work import Work, work_of
+
+_MOST_LAUNCHES = 256  # of one call
+_DTYPE_BYTES = {
+    "float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, "int64": 8, "int32": 4, "int16": 2, "int8": 1, "uint8": 1,
+    "bool": 1,
+}  # fmt: skip
+
+
+class MalformedError(Exception):
+    """A candidate's process said something that cannot be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One call whose answer is judged."""
+
+    case: Case
+    call: int  # inputs are drawn anew for each
+    adversarial: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """One kernel as it was told: the facts, and the text that its work is counted in."""
+
+    facts: Compiled
+    ttir: str
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """All that a candidate launches, case by case."""
+
+    launches: Mapping[str, tuple[Launch, ...]]
+
+    def told(self, case: str) -> list[list[Any]]:
+        """Names and sizes of a case's launches, as the interpreter's half tells them too."""
+        return [[launch.compiled.kernel, launch.programs] for launch in self.launches[case]]
+
+    def facts(self, cases: Sequence[Case]) -> dict[str, float]:
+        """The largest of each number over the kernels of the real shapes."""
+        used = [launch.compiled for case in _real(cases) for launch in self.launches[case.name]]
+        largest = compiled.most(used)
+        return {
+            "registers": float(largest.registers),
+            "spill_bytes": float(largest.spill_bytes),
+            "shared_bytes": float(largest.shared_bytes),
+            "instructions": float(largest.instructions),
+            "tensor_core_instructions": float(largest.tensor_core_instructions),
+        }
+
+    def stand_in(self, cases: Sequence[Case], chip: Arch) -> dict[str, float] | None:
+        """`static_cost` (geometric mean over the real shapes, microseconds of a model) and how near it comes to the chip's
+        limits; None where a loop's length is not known."""
+        real = _real(cases)
+        if not all(launch.work.is_whole for case in real for launch in self.launches[case.name]):
+            return None
+        costs = [cost.case_us(self.launches[case.name], case.bytes, chip) for case in real]
+        floors = [floor_us(case, chip) for case in real]
+        return {
+            "static_cost": geometric_mean(costs),
+            "floor_fraction": geometric_mean([min(1.0, floor / taken) for floor, taken in zip(floors, costs, strict=True)]),
+        }
+
+
+def floor_us(case: Case, chip: Arch) -> float:
+    """The speed of light for one case, by the chip's data sheet."""
+    return cost.floor_us(case.flops, case.bytes, case.dtype is not DType.FP32, chip)
+
+
+def geometric_mean(values: Sequence[float]) -> float:
+    """Of positive numbers, one at least."""
+    return math.exp(sum(map(math.log, values)) / len(values))
+
+
+def _real(cases: Sequence[Case]) -> list[Case]:
+    """The shapes that count; where a target has none of models, all of them."""
+    return [case for case in cases if case.role is Role.REAL] or list(cases)
+
+
+def checks(cases: Sequence[Case]) -> tuple[Check, ...]:
+    """Two calls for each case that the interpreter can do: plain content, and adversarial content."""
+    small = [case for case in cases if case.small and case.dtype is DType.FP32]
+    return tuple(Check(case, call, call == 1) for case in small for call in (0, 1))
+
+
+# ---------------------------------------------------------------------------------------------------- taken apart
+
+
+def take(header: Mapping[str, Any], payload: bytes, cases: Sequence[Case], chip: Arch) -> Built:
+    """What a `compiled` message says. Raises `MalformedError`."""
+    try:
+        kernels = _kernels(header["kernels"], payload, chip)
+        by_case = {str(each["case"]): each["launches"] for each in header["cases"]}
+        if set(by_case) != {case.name for case in cases}:
+            raise MalformedError("`compiled` with other cases than were asked for")
+        works: dict[str, Work] = {}
+        return Built({name: _launches(launches, kernels, works) for name, launches in by_case.items()})
+    except (KeyError, TypeError, ValueError, IndexError, UnicodeDecodeError, compiled.UnreadableError) as error:
+        raise MalformedError(f"`compiled` that cannot be read: {type(error).__name__}: {error}") from None
+
+
+def _kernels(told: Sequence[Mapping[str, Any]], payload: bytes, chip: Arch) -> list[_Text]:
+    found, at = [], 0
+    for each in told:
+        sizes = [_whole(size) for size in each["sizes"]]
+        texts = []
+        for size in sizes:
+            texts.append(payload[at : at + size])
+            at += size
+        found.append(_kernel(each, texts, chip))
+    if at != len(payload):
+        raise MalformedError("`compiled` with texts of another length than it says")
+    return found
+
+
+def _kernel(told: Mapping[str, Any], texts: Sequence[bytes], chip: Arch) -> _Text:
+    if chip.backend == "cuda":
+        ttir, ptx, cubin, usage = texts
+        resources = compiled.nvidia_resources(usage.decode())
+        instructions, tensor = compiled.nvidia_instructions(cubin), compiled.tensor_core_instructions(ptx.decode())
+    else:
+        ttir, assembly = texts
+        resources = compiled.amd_resources(assembly.decode())
+        instructions, tensor = compiled.amd_instructions(assembly.decode())
+    facts = Compiled(
+        str(told["name"])[:200],
+        max(1, _whole(told["warps"])),
+        resources.registers,
+        resources.spill_bytes,
+        _whole(told["shared"]),
+        instructions,
+        tensor,
+    )
+    return _Text(facts, ttir.decode())
+
+
+def _launches(told: Sequence[Mapping[str, Any]], kernels: Sequence[_Text], works: dict[str, Work]) -> tuple[Launch, ...]:
+    if len(told) > _MOST_LAUNCHES:
+        raise MalformedError(f"{len(told)} launches in one call; allowed are {_MOST_LAUNCHES}")
+    found = []
+    for each in told:
+        text = kernels[_whole(each["kernel"])]
+        x, y, z = (_whole(size) for size in each["grid"])
+        scalars = {str(name): int(value) for name, value in each["scalars"].items()}
+        key = f"{each['kernel']} {x} {y} {z} {sorted(scalars.items())}"
+        if key not in works:
+            works[key] = work_of(text.ttir, scalars, (x, y, z))
+        found.append(Launch(text.facts, works[key], x * y * z))
+    return tuple(launch for launch in found if launch.programs)
+
+
+def outputs(header: Mapping[str, Any], payload_bytes: int) -> list[dict[str, Any]]:
+    """Types and shapes of an answer whose bytes are as many as these say. Raises `MalformedError`."""
+    try:
+        forms = [(str(each["dtype"]), [_whole(size) for size in each["shape"]]) for each in header["outputs"]]
+        due = sum(_DTYPE_BYTES[dtype] * math.prod(shape) for dtype, shape in forms)
+    except (KeyError, TypeError, ValueError) as error:
+        raise MalformedError(f"`answer` that cannot be read: {type(error).__name__}: {error}") from None
+    if not forms or due != payload_bytes:
+        raise MalformedError(f"`answer` with {payload_bytes} bytes; its shapes and types say {due}")
+    return [{"dtype": dtype, "shape": shape} for dtype, shape in forms]
+
+
+def _whole(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**62:
+        raise MalformedError(f"{value!r:.40} where a whole number was due")
+    return value

@@ -1,0 +1,202 @@
+"""Compiles what a candidate's own wrapper launches, for a GPU that need not be here.
+
+`kernel_fn` is called once a case with tensors that have shapes and no content. Each launch on its way is caught: its
+arguments are specialised as Triton would do it on the GPU, the kernel is compiled and not run. So block sizes, warps, types and
+alignment are those that the wrapper chooses, not those that a test made up.
+
+    compile {cases, backend, capability, warp_threads} -> compiled {cases: [{case, launches: [{kernel: n, grid, scalars}]}],
+             kernels: [{name, warps, shared, usage, ptx_bytes, …}]} texts and cubins   or  refused {case, error}
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import triton
+from torch._subclasses.fake_tensor import FakeTensorMode
+from triton.backends.compiler import GPUTarget
+from triton.backends.driver import DriverBase
+from triton.runtime import driver
+from triton.runtime.autotuner import Autotuner
+from triton.runtime.jit import JITFunction
+
+from workers.kernel.cases import Case, ScalarInput, decode
+from workers.kernel.inputs import torch_dtype
+from workers.kernel.inside.line import Line, load
+
+_LONGEST_ERROR = 2000
+
+
+def compile_cases(line: Line) -> None:
+    said, _ = line.receive()
+    cases = decode(said["cases"])
+    catcher = Catcher(GPUTarget(said["backend"], said["capability"], said["warp_threads"]))
+    with tempfile.TemporaryDirectory() as folder:
+        triton.knobs.cache.dir = folder
+        catcher.install()
+        name = "kernel.py"
+        try:
+            kernel_fn = load("kernel").kernel_fn
+            told = []
+            with FakeTensorMode():
+                for case in cases:
+                    name = case.name
+                    kernel_fn(*_shapes_alone(case))
+                    told.append({"case": name, "launches": catcher.taken()})
+        except Exception as error:  # noqa: BLE001  whatever the candidate's code or the compiler raises is its end
+            line.send({"type": "refused", "case": name, "error": _said(error)})
+            return
+        texts = [text for each in catcher.kernels for text in each.texts]
+        line.send({"type": "compiled", "cases": told, "kernels": [each.told for each in catcher.kernels]}, texts)
+
+
+def _said(error: Exception) -> str:
+    """An error in as few words as tell it: of a chain, what began it; of the compiler's, its own message."""
+    origin: BaseException = error
+    while origin.__cause__ is not None:
+        origin = origin.__cause__
+    text = getattr(origin, "error_message", None) or str(origin)
+    return f"{type(origin).__name__}: {text}"[:_LONGEST_ERROR]
+
+
+def _shapes_alone(case: Case) -> list[Any]:
+    return [
+        one.value if isinstance(one, ScalarInput) else torch.empty(one.shape, dtype=torch_dtype(one.dtype))
+        for one in case.inputs
+    ]
+
+
+class _Elsewhere(DriverBase):  # type: ignore[misc]  # triton has no types
+    """A driver for a GPU that is somewhere else: it knows what it is compiled for, and can run nothing."""
+
+    def __init__(self, target: GPUTarget) -> None:
+        super().__init__()
+        self._target = target
+
+    @classmethod
+    def is_active(cls) -> bool:
+        return True
+
+    def map_python_to_cpp_type(self, ty: str) -> str:
+        return ty
+
+    def get_current_target(self) -> GPUTarget:
+        return self._target
+
+    def get_active_torch_device(self) -> torch.device:
+        return torch.device("cpu")
+
+    def get_benchmarker(self) -> Callable[..., Any]:
+        raise RuntimeError("nothing can be timed where there is no GPU")
+
+    def get_current_device(self) -> int:
+        return 0
+
+    def get_current_stream(self, _device: int) -> int:
+        return 0
+
+
+class _Pointer:
+    """A tensor as the specialiser looks at it: a type, and an address whose alignment is that of its place in the storage."""
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        self.dtype = tensor.dtype
+        self.shape = tensor.shape
+        self._strides = tensor.stride()
+        self._address = int(tensor.storage_offset()) * tensor.element_size()
+
+    def data_ptr(self) -> int:
+        return self._address
+
+    def stride(self) -> tuple[int, ...]:
+        return self._strides
+
+    @staticmethod
+    def ptr_range() -> int:
+        return 0
+
+
+class _Kernel:
+    """One compiled kernel, ready to be told."""
+
+    def __init__(self, name: str, made: Any) -> None:
+        asm = made.asm
+        self.texts = [asm["ttir"].encode()]
+        if "cubin" in asm:
+            self.texts += [asm["ptx"].encode(), asm["cubin"], _usage(asm["cubin"])]
+        else:
+            self.texts += [asm["amdgcn"].encode()]
+        self.told = {
+            "name": name,
+            "warps": made.metadata.num_warps,
+            "shared": made.metadata.shared,
+            "sizes": [len(text) for text in self.texts],
+        }
+
+
+class Catcher:
+    """Stands where Triton launches."""
+
+    def __init__(self, target: GPUTarget) -> None:
+        self._target = target
+        self.kernels: list[_Kernel] = []
+        self._known: dict[int, int] = {}  # by identity: Triton keeps what it compiled
+        self._kept: list[Any] = []
+        self._launches: list[dict[str, Any]] = []
+
+    def install(self) -> None:
+        driver.set_active(_Elsewhere(self._target))
+        compile_only = JITFunction.run
+        catcher = self
+
+        def run(self: Any, *args: Any, grid: Any, warmup: bool, **kwargs: Any) -> Any:
+            del warmup
+            made = compile_only(
+                self, *map(_pointed, args), grid=grid, warmup=True, **{k: _pointed(v) for k, v in kwargs.items()}
+            )
+            catcher._note(self, made, {**dict(zip(self.arg_names, args, strict=False)), **kwargs}, grid)
+            return made
+
+        def run_first(self: Any, *args: Any, **kwargs: Any) -> Any:
+            """Every choice must compile; the first one stands for the kernel."""
+            answers = [self.fn.run(*args, **kwargs, **config.all_kwargs()) for config in self.configs]
+            del catcher._launches[len(catcher._launches) - len(answers) + 1 :]
+            return answers[0]
+
+        JITFunction.run = run
+        Autotuner.run = run_first
+
+    def taken(self) -> list[dict[str, Any]]:
+        launches, self._launches = self._launches, []
+        return launches
+
+    def _note(self, function: Any, made: Any, bound: dict[str, Any], grid: Any) -> None:
+        if id(made) not in self._known:
+            self._kept.append(made)
+            self._known[id(made)] = len(self.kernels)
+            self.kernels.append(_Kernel(function.fn.__name__, made))
+        sizes = [int(each) for each in (grid(bound) if callable(grid) else grid)]
+        scalars = {name: value for name, value in bound.items() if type(value) is int}
+        self._launches.append({"kernel": self._known[id(made)], "grid": (*sizes, 1, 1)[:3], "scalars": scalars})
+
+
+def _pointed(argument: Any) -> Any:
+    return _Pointer(argument) if isinstance(argument, torch.Tensor) else argument
+
+
+def _usage(cubin: bytes) -> bytes:
+    """What the assembler's tool says of registers and stack."""
+    tool = Path(triton.knobs.nvidia.ptxas.path).with_name("cuobjdump")
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(cubin)
+        file.flush()
+        return subprocess.run([str(tool), "--dump-resource-usage", file.name], check=True, capture_output=True).stdout
+
+
+os.environ.setdefault("TRITON_DEFAULT_FP_FUSION", "1")  # its default changes with Triton 3.10

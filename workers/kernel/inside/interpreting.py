@@ -1,0 +1,92 @@
+"""Runs a candidate's kernel on a CPU, by Triton's interpreter, on fresh inputs, and hands over what came out.
+
+Inputs follow from the seed alone, so the verifier has the same. Memory that `torch.empty` gives holds NaN, not what an
+earlier answer left there. What a call did to its inputs is looked at when it is over.
+
+    interpret {cases, seed, checks: [{case, call, adversarial}]} -> per check: answer {check: n, outputs, is_tuple} bytes
+                                                                    or flawed {check: n, reason}; then done
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from triton.runtime.autotuner import Autotuner
+from triton.runtime.interpreter import InterpretedFunction
+
+from workers.kernel.cases import decode
+from workers.kernel.inputs import build
+from workers.kernel.inside.line import Line, load
+
+
+def interpret_cases(line: Line) -> None:
+    said, _ = line.receive()
+    torch.use_deterministic_algorithms(True)  # torch.empty then gives NaN
+    Autotuner.run = _run_first
+    launches: list[list[Any]] = []
+    InterpretedFunction.run = _noting(launches)
+    kernel_fn = load("kernel").kernel_fn
+    cases = {case.name: case for case in decode(said["cases"])}
+    for nth, check in enumerate(said["checks"]):
+        case = cases[check["case"]]
+        inputs = build(case, said["seed"], "cpu", call=check["call"], adversarial=check["adversarial"])
+        before = [one.clone() if isinstance(one, torch.Tensor) else one for one in inputs]
+        launches.clear()
+        answer = kernel_fn(*inputs)
+        if not all(_same(one, was) for one, was in zip(inputs, before, strict=True)):
+            line.send({"type": "flawed", "check": nth, "reason": "kernel_fn changed its inputs"})
+            continue
+        send_answer(line, nth, answer, inputs, launches)
+    line.send({"type": "done"})
+
+
+def send_answer(line: Line, check: int, answer: Any, inputs: tuple[Any, ...], launches: list[list[Any]]) -> None:
+    """The bytes of plain tensors, or what is wrong with their form."""
+    outputs = answer if isinstance(answer, tuple) else (answer,)
+    reason = next((flaw for output in outputs if (flaw := _flaw(output, inputs)) is not None), None)
+    if reason is not None or not outputs:
+        line.send({"type": "flawed", "check": check, "reason": reason or "kernel_fn returned an empty tuple"})
+        return
+    described = [{"dtype": str(each.dtype).removeprefix("torch."), "shape": list(each.shape)} for each in outputs]
+    header = {"type": "answer", "check": check, "outputs": described, "is_tuple": isinstance(answer, tuple)}
+    header["launches"] = [each for each in launches if each[1]]
+    line.send(header, [each.cpu().reshape(-1).view(torch.uint8).numpy().tobytes() for each in outputs])
+
+
+def _flaw(output: Any, inputs: tuple[Any, ...]) -> str | None:
+    """Why something is no output that could be compared."""
+    if type(output) is not torch.Tensor:
+        return f"kernel_fn returned {type(output).__qualname__}; due are plain tensors"
+    if output.layout != torch.strided or not output.is_contiguous():
+        return "an output is not contiguous"
+    theirs = {one.untyped_storage().data_ptr() for one in inputs if isinstance(one, torch.Tensor) and one.numel()}
+    if output.numel() and output.untyped_storage().data_ptr() in theirs:
+        return "an output lies in the memory of an input"
+    return None
+
+
+def _same(one: Any, was: Any) -> bool:
+    if not isinstance(one, torch.Tensor):
+        return bool(one == was)
+    return torch.equal(one.reshape(-1).view(torch.uint8), was.reshape(-1).view(torch.uint8))
+
+
+def _noting(launches: list[list[Any]]) -> Callable[..., Any]:
+    """`InterpretedFunction.run`, which also notes what was launched with how many programs."""
+    interpret = InterpretedFunction.run
+
+    def run(self: Any, *args: Any, grid: Any, warmup: bool, **kwargs: Any) -> Any:
+        bound = {**dict(zip(self.arg_names, args, strict=False)), **kwargs}
+        sizes = grid(bound) if callable(grid) else grid
+        launches.append([self.fn.__name__, math.prod(int(size) for size in sizes)])
+        return interpret(self, *args, grid=grid, warmup=warmup, **kwargs)
+
+    return run
+
+
+def _run_first(self: Any, *args: Any, **kwargs: Any) -> Any:
+    """An autotuned kernel has nothing to choose by here."""
+    return self.fn.run(*args, **kwargs, **self.configs[0].all_kwargs())
