@@ -25,7 +25,7 @@ from orchestrator.proposing import Proposing
 from orchestrator.repository import CHAMPION, candidate_ref, stack_ref
 from orchestrator.retesting import without
 from orchestrator.tournament import decisions as do
-from workers.trial import CommandPlan, TrainPlan, TrialSpec
+from workers.trial import CommandPlan, KernelPlan, Plan, TrainPlan, TrialSpec
 
 # A smoke test trains for this share of the budget, at least so long: to see set-up, some steps, a checkpoint, and answers.
 SMOKE_SHARE = 0.05
@@ -131,12 +131,14 @@ class Acts:
         )
         self._pool.submit(out.worker, spec)
 
-    def _plan(self, purpose: ev.Purpose) -> TrainPlan | CommandPlan:
+    def _plan(self, purpose: ev.Purpose) -> Plan:
         target, budget_s = self._parts.config.target, self._parts.config.trial.budget_s
         if target.runner == "train":
             if purpose is ev.Purpose.SMOKE:
                 return TrainPlan(min(budget_s, max(SMOKE_LEAST_S, SMOKE_SHARE * budget_s)), target.corpus)
             return TrainPlan(budget_s, target.corpus)
+        if target.runner == "kernel":
+            return KernelPlan(target.arch)
         assert target.command is not None
         return CommandPlan(target.command, target.setup, target.guards, target.mounts)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from orchestrator.edits import Edit, EditError, apply_edits, merge_touching
 from orchestrator.events import Admitted, Conflicted, Proposed, Rejected
-from orchestrator.gates import Refusal, check_duplicate, check_scope, check_syntax, syntax_fingerprint
+from orchestrator.gates import Refusal, check_duplicate, check_scope, check_source, check_syntax, syntax_fingerprint
 from orchestrator.novelty import change_fingerprint
 from orchestrator.payload import check_payload
 from orchestrator.pieces import merge_pieces
@@ -93,10 +93,13 @@ class Admission:
         except EditError as error:
             return Rejected(proposed.candidate, "edit", str(error))
         for path, text in texts.items():
-            refusal = None if text is None else check_syntax(path, text)
+            refusal = None if text is None else check_syntax(path, text) or self._check_source(path, text)
             if refusal is not None:
                 return Rejected(proposed.candidate, refusal.gate, refusal.reason)
         return texts
+
+    def _check_source(self, path: str, text: str) -> Refusal | None:
+        return check_source(path, text) if self.scoping.runner == "kernel" else None
 
     def _refused(self, proposed: Proposed, champion: str, texts: Texts, seen: Mapping[str, str]) -> Rejected | None:
         """What is said no to about texts that are in scope and compile."""

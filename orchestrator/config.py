@@ -1,7 +1,7 @@
 """The campaign file: YAML in, one frozen `Config` out, or one `ConfigError` that lists everything that is wrong.
 
-Each problem reads `file:line: key: what was given; what is allowed`. Unknown keys are refused; so are keys and values of a
-coming version, with a word about what works today. Scalars follow YAML 1.2: `1e-3` is a number, `1:30` and `yes` are text.
+Each problem reads `file:line: key: what was given; what is allowed`. Unknown keys are refused. Scalars follow YAML 1.2: `1e-3`
+is a number, `1:30` and `yes` are text.
 Nothing outside the file is looked at: whether the target exists, and which runner it needs, is found out elsewhere
 (`with_runner` then checks the config again).
 """
@@ -28,26 +28,6 @@ def _refuse(loc: tuple[str, ...], message: str) -> NoReturn:
     raise PydanticCustomError("refused", "{message}", {"message": message, "at": loc})
 
 
-def _later(words: tuple[str, ...], instead: str) -> BeforeValidator:
-    """Known words of a coming version are refused by name rather than accepted and ignored."""
-
-    def check(value: object) -> object:
-        if value in words:
-            raise ValueError(f"given {value!r}, which comes with a later version; {instead}")
-        return value
-
-    return BeforeValidator(check)
-
-
-def _never_yet(message: str) -> BeforeValidator:
-    def check(value: object) -> object:
-        if value is not None:
-            raise ValueError(message)
-        return value
-
-    return BeforeValidator(check)
-
-
 def _block(value: object) -> object:
     if value == "auto":
         return value
@@ -70,6 +50,14 @@ def _not_empty(items: tuple[Any, ...]) -> tuple[Any, ...]:
     if not items:
         raise ValueError("given an empty list; at least one")
     return items
+
+
+def _an_arch(name: str) -> str:
+    from workers.kernel.arch import ARCHS
+
+    if name not in ARCHS:
+        raise ValueError(f"given {name!r}; {', '.join(ARCHS)}")
+    return name
 
 
 def _ray_gpus(gpus: float) -> float:
@@ -106,28 +94,30 @@ class _Section(BaseModel):
 class Target(_Section):
     repo: Text
     editable: Annotated[tuple[Glob, ...], Field(strict=False), AfterValidator(_not_empty)]
-    runner: Annotated[
-        Literal["train", "command"] | None, _later(("kernel",), "use train or command, or leave it to the subject")
-    ] = None  # None: by subject
+    runner: Literal["train", "kernel", "command"] | None = None  # None: by subject
     command: Text | None = None
     setup: Text | None = None
     guards: Texts = ()
     mounts: Texts = ()
     corpus: Text | None = None  # train runner: which corpus the subject's prepare.py offers; None: its default
-    arch: Annotated[None, _never_yet("belongs to the kernel runner, which comes with a later version; remove the line")] = None
+    arch: Annotated[str, AfterValidator(_an_arch)] | None = None  # kernel runner: what is compiled for; None: the workers' GPU
 
     @model_validator(mode="after")
     def _keys_fit_the_runner(self) -> Target:
         if self.runner == "command" and self.command is None:
             _refuse(("command",), "is missing; runner: command needs the command that measures")
-        if self.runner == "train" and self.command is not None:
-            _refuse(("command",), "given with runner: train, which measures by itself; remove it or use runner: command")
+        if self.runner in ("train", "kernel") and self.command is not None:
+            _refuse(
+                ("command",), f"given with runner: {self.runner}, which measures by itself; remove it or use runner: command"
+            )
         if self.command is None:
             for key, value in (("setup", self.setup), ("guards", self.guards), ("mounts", self.mounts)):
                 if value:
                     _refuse((key,), "belongs to the command runner; give target.command too, or remove it")
-        if self.runner == "command" and self.corpus is not None:
+        if self.runner in ("command", "kernel") and self.corpus is not None:
             _refuse(("corpus",), "belongs to the train runner; remove it or use runner: train")
+        if self.runner in ("command", "train") and self.arch is not None:
+            _refuse(("arch",), "belongs to the kernel runner; remove it or use runner: kernel")
         return self
 
 
@@ -282,7 +272,7 @@ class Config(_Section):
 
     @model_validator(mode="after")
     def _a_trial_outlasts_its_training(self) -> Config:
-        trains = self.target.runner == "train" or self.target.command is None
+        trains = self.target.runner == "train" or (self.target.command is None and self.target.runner is None)
         if trains and self.trial.timeout_s <= self.trial.budget_s:
             _refuse(
                 ("trial", "timeout_s"),
@@ -325,7 +315,7 @@ def dump_config(config: Config) -> str:
     )
 
 
-def with_runner(config: Config, runner: Literal["train", "command"]) -> Config:
+def with_runner(config: Config, runner: str) -> Config:
     """`config` with its runner decided, checked again: keys that do not fit that runner raise `ConfigError`."""
     data = config.model_dump()
     data["target"]["runner"] = runner

@@ -172,7 +172,7 @@ class Rejected:
     """A gate said no before any trial."""
 
     candidate: str
-    gate: str  # edit, scope, syntax, duplicate, sandbox
+    gate: str  # edit, scope, syntax, source, duplicate, sandbox
     reason: str
     commit: str | None = None
 

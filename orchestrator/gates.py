@@ -17,12 +17,14 @@ from orchestrator.novelty import change_fingerprint
 from orchestrator.scope import Scope, new_name_problem, path_problem
 from orchestrator.shadowing import clash, shadow_problem
 from orchestrator.syntax import Changes, is_no_op, syntax_fingerprint, syntax_problem
+from workers.kernel import static_check
 
 __all__ = [
     "Refusal",
     "Scope",
     "check_duplicate",
     "check_scope",
+    "check_source",
     "check_syntax",
     "is_no_op",
     "path_problem",
@@ -30,11 +32,14 @@ __all__ = [
 ]
 
 
+KERNEL = "kernel.py"  # of the kernel runner's targets
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """A gate said no, and why."""
 
-    gate: Literal["edit", "scope", "syntax", "duplicate"]
+    gate: Literal["edit", "scope", "syntax", "source", "duplicate"]
     reason: str
 
 
@@ -63,6 +68,13 @@ def check_syntax(path: str, text: str) -> Refusal | None:
     """Refuse text that is not UTF-8, and Python that does not compile. Any other file passes."""
     problem = syntax_problem(path, text)
     return None if problem is None else Refusal("syntax", problem)
+
+
+def check_source(path: str, text: str) -> Refusal | None:
+    """Refuse a kernel whose source does what no honest one needs (workers/kernel/static_check.py)."""
+    found = static_check.check(text) if path == KERNEL else ()
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    return Refusal("source", f"{found[0].rule}: {path}, line {found[0].line}: {found[0].reason}{more}") if found else None
 
 
 def check_duplicate(changes: Changes, tried: Mapping[str, str]) -> Refusal | None:

@@ -73,7 +73,7 @@ def open_new(config_path: str, overrides: Sequence[str], run_dir: Path | None, w
         )
         config = _with_commands_found(config, working_dir, repository.files(base))
         repository.close()
-        config = with_runner(config, "train" if scoping.runner == "train" else "command")
+        config = with_runner(config, scoping.runner)
         draft.config.write_text(dump_config(config), encoding="utf-8")
         journal = Journal.create(draft.journal)
         planned = planned_candidates(config, made)

@@ -54,7 +54,8 @@ class Scoping:
 _LEADING_ELSEWHERE = frozenset(
     {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX", "GIT_NAMESPACE"}
 )
-SEALED_BY_RUNNER = {"train": ("prepare.py",), "command": ()}
+SEALED_BY_RUNNER = {"train": ("prepare.py",), "kernel": ("reference.py", "cases.py"), "command": ()}
+_FILES_BY_RUNNER = {"train": ("prepare.py", "train.py"), "kernel": ("kernel.py", "reference.py", "cases.py")}
 
 
 def shipped_subjects() -> dict[str, Path]:
@@ -65,6 +66,8 @@ def shipped_subjects() -> dict[str, Path]:
     for root in roots:
         if (root / "nanotrain" / "prepare.py").is_file():
             found.setdefault("nanotrain", root / "nanotrain")
+        for cases in sorted(root.glob("kernels/*/cases.py")):
+            found.setdefault(f"kernels/{cases.parent.name}", cases.parent)
     return found
 
 
@@ -83,7 +86,7 @@ def resolve_target(given: str, working_dir: Path, *, must_be_clean: bool = True)
     if not path.exists():
         subject = shipped_subjects().get(given.rstrip("/"))
         if subject is None:
-            known = ", ".join(sorted(shipped_subjects()))
+            known = ", ".join(shipped_subjects())
             raise TargetError(
                 f"target.repo: {given}: there is no such folder in {working_dir}; allowed: a git repository, a committed "
                 f"folder in one, or a subject that ships with Regatta ({known})"
@@ -168,15 +171,25 @@ def _is_committed(tree: git.Tree, folder: str) -> bool:
         return False
 
 
+_EDITED = {"train": "train.py", "kernel": "kernel.py", "command": "solve.py"}
+
+
+def _by_files(files: tuple[str, ...]) -> str | None:
+    """The runner that a target without a command is made for."""
+    return "train" if "prepare.py" in files else "kernel" if {"cases.py", "reference.py"} <= set(files) else None
+
+
 def scope_of(files_at_base: tuple[str, ...], editable: tuple[str, ...], runner: str | None, has_command: bool) -> Scoping:
     """Decide the runner, and what may be edited at the base commit. Raises `TargetError`."""
-    chosen = runner or ("command" if has_command else "train" if "prepare.py" in files_at_base else None)
+    chosen = runner or ("command" if has_command else _by_files(files_at_base))
     if chosen is None:
-        raise TargetError("target.runner: the target has no prepare.py, so it is measured by a command: give target.command")
-    if chosen == "train":
-        missing = [name for name in ("prepare.py", "train.py") if name not in files_at_base]
-        if missing:
-            raise TargetError(f"target.runner: train needs {' and '.join(missing)} in the target; or give target.command")
+        raise TargetError(
+            "target.runner: the target has no prepare.py (as a training has) and no cases.py (as a kernel has), so it is "
+            "measured by a command: give target.command"
+        )
+    missing = [name for name in _FILES_BY_RUNNER.get(chosen, ()) if name not in files_at_base]
+    if missing:
+        raise TargetError(f"target.runner: {chosen} needs {' and '.join(missing)} in the target; or give target.command")
     sealed_names = SEALED_BY_RUNNER[chosen]
     for glob in editable:
         single = Scope((glob,), frozenset())
@@ -191,10 +204,12 @@ def scope_of(files_at_base: tuple[str, ...], editable: tuple[str, ...], runner: 
     if caught:
         raise TargetError(
             f"target.editable: {', '.join(editable)} includes {caught[0]}, which the {chosen} runner seals: "
-            "it holds the data and the score; name the files to be edited, such as train.py"
+            f"it holds what a score is made of; name the files to be edited, such as {_EDITED[chosen]}"
         )
     sealed = tuple(path for path in files_at_base if not whole.matches(path))
     matching = tuple(path for path in files_at_base if whole.matches(path))
     if not matching:
-        raise TargetError(f"target.editable: {', '.join(editable)} leave no file to edit; name the files, such as train.py")
+        raise TargetError(
+            f"target.editable: {', '.join(editable)} leave no file to edit; name the files, such as {_EDITED[chosen]}"
+        )
     return Scoping(chosen, Scope(editable, frozenset(sealed), LIBRARIES | installed_modules()), matching, sealed)

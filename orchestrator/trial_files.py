@@ -22,6 +22,7 @@ def keep(run: RunDirectory, found: Measurement) -> None:
         (folder / "telemetry.jsonl").write_text("\n".join(rows) + "\n")
     plain = {name: getattr(found, name) for name in found.__slots__ if name not in _ELSEWHERE}
     plain |= {"measured": dict(found.measured), "reported": dict(found.reported)}
+    plain |= {"cases": [{name: getattr(row, name) for name in row.__slots__} for row in found.cases]}
     (folder / "measurement.json").write_text(json.dumps(plain, indent=1) + "\n")
 
 

@@ -49,6 +49,7 @@ class WorkerActor:
         devices = ",".join(str(device) for device in ray.get_gpu_ids())
         self._worker_id = worker_id
         self._machine = this_machine(Path(root), devices, Path(data_root) if data_root is not None else None, share=share)
+        self._machine.standby.keeps = True
         self._lock = threading.Lock()
         self._trial_id: str | None = None
         self._cancel = Cancellation()

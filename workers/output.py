@@ -38,6 +38,15 @@ class CappedLog:
             gap = f"\n[... {left_out} bytes left out ...]\n".encode() if left_out else b""
             return bytes(self._head) + gap + tail
 
+    def drain(self) -> bytes:
+        """`value`, after which the stream begins anew."""
+        taken = self.value()
+        with self._lock:
+            self._head.clear()
+            self._tail.clear()
+            self._total_bytes = 0
+        return taken
+
     def since(self, offset: int) -> tuple[bytes, int]:
         """What came after `offset` bytes of the stream, as far as it is kept, and the offset to ask from next."""
         with self._lock:

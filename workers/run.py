@@ -124,6 +124,7 @@ def run_trial(
         device=machine.device,
         log=log.value(),
         telemetry=recorder.samples,
+        cases=session.cases,
     )
 
 

@@ -18,8 +18,9 @@ from workers.guardian.limits import Limits
 from workers.lending import Lender
 from workers.output import CappedLog
 from workers.process import Command, ContainedProcess, Exit, SandboxError
+from workers.standby import Standby
 from workers.telemetry import Gpu
-from workers.trial import CommandPlan, KernelPlan, Outcome, Progress, TrialSpec
+from workers.trial import CaseRow, CommandPlan, KernelPlan, Outcome, Progress, TrialSpec
 from workers.veil import Veil
 from workers.waiting import Cancellation
 from workers.workspace import NodeRepository, Workspace
@@ -50,6 +51,7 @@ class Machine:
     data_root: Path  # where prepare.py keeps data
     room: Room
     lender: Lender
+    standby: Standby = field(default_factory=Standby)
 
 
 class Stopped(Exception):  # noqa: N818  a way out, not an error
@@ -72,6 +74,7 @@ class Session:
     on_progress: Callable[[Progress], None] | None
     measured: dict[str, float] = field(default_factory=dict)
     reported: dict[str, float] = field(default_factory=dict)
+    cases: tuple[CaseRow, ...] = ()  # of a kernel target
     phase: str = "workspace"
     peak_vram_mb: Callable[[], float | None] = lambda: None
     veil: Veil = field(default_factory=Veil)  # over copies of held-out text on this machine
@@ -100,8 +103,9 @@ class Session:
         extra: Mapping[str, str] | None = None,
         handed: tuple[int, ...] = (),
         on_stdout: Callable[[bytes], None] | None = None,
+        log: CappedLog | None = None,
     ) -> ContainedProcess:
-        """Start one process tree in a workspace."""
+        """Start one process tree in a workspace. What it prints goes into the trial's log, or into one of its own."""
         spec, room = self.spec, self.machine.room
         environment = {**candidate_environment(spec, self.machine, workspace), **(extra or {})}
         workspace.mend()
@@ -115,7 +119,7 @@ class Session:
             self._confinement(workspace) if spec.confined else None,
             Limits(room.memory_mb, room.processes, room.disk_mb, str(workspace.folder)),
         )
-        return ContainedProcess(command, self.log, on_stdout)
+        return ContainedProcess(command, self.log if log is None else log, on_stdout)
 
     def lend(self, path: Path) -> int:
         """A descriptor of a file for a candidate to read; who is confined can do nothing else with it. The caller closes it."""

@@ -124,6 +124,28 @@ class TelemetrySample:
 
 
 @dataclass(frozen=True, slots=True)
+class CaseRow:
+    """One case of a kernel target: what was compiled for it, and how long it took."""
+
+    case: str
+    role: str  # real, odd, edge, held_out
+    dtype: str
+    launches: int  # kernels in one call
+    programs: int  # of all launches
+    registers: int  # this and what follows: the largest of the case's kernels
+    spill_bytes: int
+    shared_bytes: int
+    tensor_cores: bool
+    floor_us: float  # the speed of light: by measured ceilings on a GPU, by the chip's data sheet elsewhere
+    stand_in_us: float | None = None  # of a model (workers/kernel/cost.py), no measurement
+    latency_us: float | None = None  # median
+    p20_us: float | None = None
+    p80_us: float | None = None
+    baselines_us: Mapping[str, float] = field(default_factory=dict)  # medians: eager, compile, vendor, liger
+    energy_mj: float | None = None  # net of one call
+
+
+@dataclass(frozen=True, slots=True)
 class Measurement:
     """What a worker found. A number that is not known is absent or None, never 0."""
 
@@ -141,6 +163,7 @@ class Measurement:
     device: str  # "NVIDIA H100 80GB HBM3", or the CPU's name
     log: bytes = b""  # what the candidate printed, capped
     telemetry: tuple[TelemetrySample, ...] = field(default=())
+    cases: tuple[CaseRow, ...] = ()  # of a kernel target
 
     def metric(self, name: str) -> float | None:
         """The value of a metric, the worker's own before the candidate's; None when unknown."""

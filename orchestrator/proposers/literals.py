@@ -38,6 +38,7 @@ class Knob:
     start: int  # characters before the literal
     low: float = -math.inf  # the range that its comment allows
     high: float = math.inf
+    doubles: bool = False  # a power of two, by its size or by its comment: it is doubled or halved
 
     @property
     def key(self) -> str:
@@ -62,8 +63,8 @@ def find_knobs(path: str, text: str) -> tuple[Knob, ...]:
         literal, start = _source(text, starts, node)
         value = _value(literal)
         if value is not None:
-            low, high = _range(text[start : _line_end(text, start)], value)
-            knobs.append(Knob(path, name, value, literal, start, low, high))
+            rest = text[start : _line_end(text, start)]
+            knobs.append(Knob(path, name, value, literal, start, *_range(rest, value), _doubles(rest, literal, value)))
     return tuple(knobs)
 
 
@@ -162,8 +163,8 @@ def turned(knob: Knob, ratio: float) -> str | None:
         new = min(max(new, knob.low), knob.high)
         return None if new == value else repr(new)
     power = _POWER.match(knob.literal)
-    whole = _next_power(value, ratio) if power else _turned_int(value, ratio)
-    if power or _is_power(value):
+    whole = _next_power(value, ratio) if knob.doubles else _turned_int(value, ratio)
+    if knob.doubles:
         if not (whole >= 1 and knob.low <= whole <= knob.high):
             return None
         return f"2**{whole.bit_length() - 1}" if power else repr(whole)
@@ -172,8 +173,11 @@ def turned(knob: Knob, ratio: float) -> str | None:
     return None if whole == value else repr(whole)
 
 
-def _is_power(value: int) -> bool:
-    return value >= 8 and value & (value - 1) == 0
+def _doubles(rest_of_line: str, literal: str, value: int | float | bool) -> bool:
+    """Whether other values than powers of two make no sense: as for the warps of a kernel, which are 4 or 8."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1 or value & (value - 1):
+        return False
+    return value >= 8 or _POWER.match(literal) is not None or "power of two" in rest_of_line.partition("#")[2]
 
 
 def _next_power(value: int, ratio: float) -> int:
@@ -185,8 +189,6 @@ def _turned_int(value: int, ratio: float) -> int:
         return 1 if ratio < 0 else 2
     if value < 0:
         return -_turned_int(-value, ratio)
-    if _is_power(value):
-        return _next_power(value, ratio)
     new = min(max(round(value * math.pow(INT_SPAN, ratio)), math.ceil(value / INT_SPAN)), round(value * INT_SPAN))
     if new == value:
         new = value + 1 if ratio >= 0 or value == 1 else value - 1

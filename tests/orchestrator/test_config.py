@@ -156,8 +156,10 @@ def test_an_empty_list_of_proposers_is_refused() -> None:
 @pytest.mark.parametrize(
     ("target", "said"),
     [
-        ("runner: kernel", "target.runner: given 'kernel', which comes with a later version"),
-        ("arch: sm_90", "target.arch: belongs to the kernel runner"),
+        ("runner: command, command: ./b, arch: sm_90", "target.arch: belongs to the kernel runner"),
+        ("runner: kernel, command: ./b", "target.command: given with runner: kernel"),
+        ("runner: kernel, corpus: tiny", "target.corpus: belongs to the train runner"),
+        ("arch: sm_91", "target.arch: given 'sm_91'; sm_80, sm_86, sm_89, sm_90, sm_100, sm_120, gfx942"),
         ("runner: command", "target.command: is missing; runner: command needs"),
         ("runner: train, command: ./b", "target.command: given with runner: train"),
         ("guards: [pytest]", "target.guards: belongs to the command runner"),

@@ -16,6 +16,7 @@ from workers.kernel.cases import Case, DType, Role
 from workers.kernel.compiled import Compiled
 from workers.kernel.cost import Launch
 from workers.kernel.work import Work, work_of
+from workers.trial import CaseRow
 
 _MOST_LAUNCHES = 256  # of one call
 _DTYPE_BYTES = {
@@ -49,11 +50,27 @@ class _Text:
 class Built:
     """All that a candidate launches, case by case."""
 
-    launches: Mapping[str, tuple[Launch, ...]]
+    launched: Mapping[str, list[list[Any]]]  # names and programs of a call's launches, as the interpreter's half tells them too
+    launches: Mapping[str, tuple[Launch, ...]]  # of the cases that were compiled
 
-    def told(self, case: str) -> list[list[Any]]:
-        """Names and sizes of a case's launches, as the interpreter's half tells them too."""
-        return [[launch.compiled.kernel, launch.programs] for launch in self.launches[case]]
+    def row(self, case: Case, chip: Arch) -> CaseRow:
+        """What there is to say of one case without a GPU."""
+        launches = self.launches[case.name]
+        largest = compiled.most([launch.compiled for launch in launches])
+        is_whole = all(launch.work.is_whole for launch in launches)
+        return CaseRow(
+            case.name,
+            case.role.value,
+            case.dtype.value,
+            len(launches),
+            sum(launch.programs for launch in launches),
+            largest.registers,
+            largest.spill_bytes,
+            largest.shared_bytes,
+            largest.tensor_core_instructions > 0,
+            floor_us(case, chip),
+            cost.case_us(launches, case.bytes, chip) if is_whole else None,
+        )
 
     def facts(self, cases: Sequence[Case]) -> dict[str, float]:
         """The largest of each number over the kernels of the real shapes."""
@@ -96,6 +113,11 @@ def _real(cases: Sequence[Case]) -> list[Case]:
     return [case for case in cases if case.role is Role.REAL] or list(cases)
 
 
+def compiled_cases(cases: Sequence[Case]) -> list[Case]:
+    """Those that a GPU would be asked for: all but the small ones that are there for the interpreter."""
+    return [case for case in cases if case.role is Role.REAL or not case.small] or list(cases)
+
+
 def checks(cases: Sequence[Case]) -> tuple[Check, ...]:
     """Two calls for each case that the interpreter can do: plain content, and adversarial content."""
     small = [case for case in cases if case.small and case.dtype is DType.FP32]
@@ -113,7 +135,11 @@ def take(header: Mapping[str, Any], payload: bytes, cases: Sequence[Case], chip:
         if set(by_case) != {case.name for case in cases}:
             raise MalformedError("`compiled` with other cases than were asked for")
         works: dict[str, Work] = {}
-        return Built({name: _launches(launches, kernels, works) for name, launches in by_case.items()})
+        names = [case.name for case in compiled_cases(cases)]
+        return Built(
+            {name: _launched(launches) for name, launches in by_case.items()},
+            {name: _launches(by_case[name], kernels, works) for name in names},
+        )
     except (KeyError, TypeError, ValueError, IndexError, UnicodeDecodeError, compiled.UnreadableError) as error:
         raise MalformedError(f"`compiled` that cannot be read: {type(error).__name__}: {error}") from None
 
@@ -153,9 +179,14 @@ def _kernel(told: Mapping[str, Any], texts: Sequence[bytes], chip: Arch) -> _Tex
     return _Text(facts, ttir.decode())
 
 
-def _launches(told: Sequence[Mapping[str, Any]], kernels: Sequence[_Text], works: dict[str, Work]) -> tuple[Launch, ...]:
+def _launched(told: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
     if len(told) > _MOST_LAUNCHES:
         raise MalformedError(f"{len(told)} launches in one call; allowed are {_MOST_LAUNCHES}")
+    named = [[str(each["name"])[:200], math.prod(_whole(size) for size in each["grid"])] for each in told]
+    return [each for each in named if each[1]]
+
+
+def _launches(told: Sequence[Mapping[str, Any]], kernels: Sequence[_Text], works: dict[str, Work]) -> tuple[Launch, ...]:
     found = []
     for each in told:
         text = kernels[_whole(each["kernel"])]

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, BinaryIO
 
+from workers.output import CappedLog
 from workers.process import ContainedProcess
 from workers.runners import preload
 from workers.runners.wire import Channel, MalformedError, Message, PeerGoneError
@@ -50,8 +51,12 @@ class Limit:
 class Conversation:
     """One socket to a process of the trial. `limit` holds for everything that is said until another is set."""
 
-    def __init__(self, session: Session, process: ContainedProcess, end: socket.socket, limit: Limit) -> None:
+    def __init__(
+        self, session: Session, process: ContainedProcess, end: socket.socket, limit: Limit, log: CappedLog | None = None
+    ) -> None:
+        """`log`: where the process prints, if not into the trial's log."""
         self._session = session
+        self._log = log
         self.process = process
         self.limit = limit
         self._channel = Channel(end, session.cancel)
@@ -104,9 +109,15 @@ class Conversation:
         try:
             exited = self.process.wait(min(time.monotonic() + 5.0, session.deadline), session.cancel)
         except DeadlinePassedError:
-            return Stopped(Outcome.CRASH, f"the subject closed its socket {when}{session.last_words()}")
+            return Stopped(Outcome.CRASH, f"the subject closed its socket {when}{self._last_words()}")
         session.note_memory(exited)
-        return Stopped(Outcome.CRASH, f"the subject ended {when}: {exited}{session.last_words()}")
+        return Stopped(Outcome.CRASH, f"the subject ended {when}: {exited}{self._last_words()}")
+
+    def _last_words(self) -> str:
+        if self._log is None:
+            return self._session.last_words()
+        line = self._log.last_line()
+        return f": {line}" if line else ""
 
 
 class Subject(Conversation):

@@ -13,13 +13,16 @@ from collections.abc import Callable
 from workers.kernel.inside.line import Line
 
 
-def main(compiling: int, interpreting: int) -> None:
+def main(compiling: str, interpreting: str, *target: str) -> None:
+    """The descriptors of the sockets, and the GPU that is compiled for, as Triton names it: backend, capability, threads of a
+    warp."""
     import torch
     import torch._subclasses.fake_tensor
 
     torch.set_num_threads(1)
-    halves = [_half(compiling, interpreting, _compile), _half(interpreting, compiling, _interpret)]
-    for descriptor in (compiling, interpreting):
+    first, second = int(compiling), int(interpreting)
+    halves = [_half(first, second, lambda line: _compile(line, *target)), _half(second, first, _interpret)]
+    for descriptor in (first, second):
         os.close(descriptor)
     ends = [os.waitstatus_to_exitcode(os.waitpid(half, 0)[1]) for half in halves]
     failed = next((end for end in ends if end != 0), 0)
@@ -43,10 +46,10 @@ def _half(descriptor: int, others: int, work: Callable[[Line], None]) -> int:
         os._exit(code)
 
 
-def _compile(line: Line) -> None:
+def _compile(line: Line, backend: str, capability: str, warp_threads: str) -> None:
     from workers.kernel.inside.compiling import compile_cases
 
-    compile_cases(line)
+    compile_cases(line, backend, int(capability) if capability.isdigit() else capability, int(warp_threads))
 
 
 def _interpret(line: Line) -> None:

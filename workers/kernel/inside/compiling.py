@@ -4,8 +4,12 @@
 arguments are specialised as Triton would do it on the GPU, the kernel is compiled and not run. So block sizes, warps, types and
 alignment are those that the wrapper chooses, not those that a test made up.
 
-    compile {cases, backend, capability, warp_threads} -> compiled {cases: [{case, launches: [{kernel: n, grid, scalars}]}],
-             kernels: [{name, warps, shared, usage, ptx_bytes, …}]} texts and cubins   or  refused {case, error}
+    compile {cases, source, compiled: [names of cases]} ->
+        compiled {cases: [{case, launches: [{name, kernel: n or null, grid, scalars}]}],
+                  kernels: [{name, warps, shared, sizes of its texts}]} texts and cubins
+        or refused {case, error}
+
+Of cases that are not among the `compiled` ones it is only told what they launch.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from typing import Any
 
 import torch
 import triton
+import triton.language as tl
 from torch._subclasses.fake_tensor import FakeTensorMode
 from triton.backends.compiler import GPUTarget
 from triton.backends.driver import DriverBase
@@ -28,25 +33,29 @@ from triton.runtime.jit import JITFunction
 
 from workers.kernel.cases import Case, ScalarInput, decode
 from workers.kernel.inputs import torch_dtype
-from workers.kernel.inside.line import Line, load
+from workers.kernel.inside.line import Line, load_source
 
 _LONGEST_ERROR = 2000
 
 
-def compile_cases(line: Line) -> None:
-    said, _ = line.receive()
-    cases = decode(said["cases"])
-    catcher = Catcher(GPUTarget(said["backend"], said["capability"], said["warp_threads"]))
+def compile_cases(line: Line, backend: str, capability: int | str, warp_threads: int) -> None:
+    """Get ready, wait for the question, answer it."""
+    catcher = Catcher(GPUTarget(backend, capability, warp_threads))
     with tempfile.TemporaryDirectory() as folder:
         triton.knobs.cache.dir = folder
         catcher.install()
+        _warm_up()
+        said, _ = line.receive()
+        cases = decode(said["cases"])
+        catcher.forget()
         name = "kernel.py"
         try:
-            kernel_fn = load("kernel").kernel_fn
+            kernel_fn = load_source(said["source"]).kernel_fn
             told = []
             with FakeTensorMode():
                 for case in cases:
                     name = case.name
+                    catcher.compiles = name in said["compiled"]
                     kernel_fn(*_shapes_alone(case))
                     told.append({"case": name, "launches": catcher.taken()})
         except Exception as error:  # noqa: BLE001  whatever the candidate's code or the compiler raises is its end
@@ -54,6 +63,17 @@ def compile_cases(line: Line) -> None:
             return
         texts = [text for each in catcher.kernels for text in each.texts]
         line.send({"type": "compiled", "cases": told, "kernels": [each.told for each in catcher.kernels]}, texts)
+
+
+@triton.jit
+def _nothing(x_ptr):  # type: ignore[no-untyped-def]
+    tl.store(x_ptr, tl.load(x_ptr))
+
+
+def _warm_up() -> None:
+    """The compiler's first kernel takes a second longer than those after it."""
+    with FakeTensorMode():
+        _nothing[(1,)](torch.empty(16))
 
 
 def _said(error: Exception) -> str:
@@ -145,6 +165,7 @@ class Catcher:
 
     def __init__(self, target: GPUTarget) -> None:
         self._target = target
+        self.compiles = True
         self.kernels: list[_Kernel] = []
         self._known: dict[int, int] = {}  # by identity: Triton keeps what it compiled
         self._kept: list[Any] = []
@@ -157,6 +178,8 @@ class Catcher:
 
         def run(self: Any, *args: Any, grid: Any, warmup: bool, **kwargs: Any) -> Any:
             del warmup
+            if not catcher.compiles:
+                return catcher._note(self, None, {**dict(zip(self.arg_names, args, strict=False)), **kwargs}, grid)
             made = compile_only(
                 self, *map(_pointed, args), grid=grid, warmup=True, **{k: _pointed(v) for k, v in kwargs.items()}
             )
@@ -172,18 +195,23 @@ class Catcher:
         JITFunction.run = run
         Autotuner.run = run_first
 
+    def forget(self) -> None:
+        self.kernels, self._known, self._kept, self._launches = [], {}, [], []
+
     def taken(self) -> list[dict[str, Any]]:
         launches, self._launches = self._launches, []
         return launches
 
     def _note(self, function: Any, made: Any, bound: dict[str, Any], grid: Any) -> None:
-        if id(made) not in self._known:
+        if made is not None and id(made) not in self._known:
             self._kept.append(made)
             self._known[id(made)] = len(self.kernels)
             self.kernels.append(_Kernel(function.fn.__name__, made))
         sizes = [int(each) for each in (grid(bound) if callable(grid) else grid)]
         scalars = {name: value for name, value in bound.items() if type(value) is int}
-        self._launches.append({"kernel": self._known[id(made)], "grid": (*sizes, 1, 1)[:3], "scalars": scalars})
+        kernel = None if made is None else self._known[id(made)]
+        told = {"name": function.fn.__name__, "kernel": kernel, "grid": (*sizes, 1, 1)[:3], "scalars": scalars}
+        self._launches.append(told)
 
 
 def _pointed(argument: Any) -> Any:

@@ -3,8 +3,9 @@
 Inputs follow from the seed alone, so the verifier has the same. Memory that `torch.empty` gives holds NaN, not what an
 earlier answer left there. What a call did to its inputs is looked at when it is over.
 
-    interpret {cases, seed, checks: [{case, call, adversarial}]} -> per check: answer {check: n, outputs, is_tuple} bytes
-                                                                    or flawed {check: n, reason}; then done
+    interpret {cases, source, seed, checks: [{case, call, adversarial}]} -> for each check
+        answer {check: n, outputs: [{dtype, shape}], is_tuple, launches: [[name, programs]]} bytes
+        or flawed {check: n, reason}; then done {}
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from triton.runtime.interpreter import InterpretedFunction
 
 from workers.kernel.cases import decode
 from workers.kernel.inputs import build
-from workers.kernel.inside.line import Line, load
+from workers.kernel.inside.line import Line, load_source
 
 
 def interpret_cases(line: Line) -> None:
@@ -28,7 +29,7 @@ def interpret_cases(line: Line) -> None:
     Autotuner.run = _run_first
     launches: list[list[Any]] = []
     InterpretedFunction.run = _noting(launches)
-    kernel_fn = load("kernel").kernel_fn
+    kernel_fn = load_source(said["source"]).kernel_fn
     cases = {case.name: case for case in decode(said["cases"])}
     for nth, check in enumerate(said["checks"]):
         case = cases[check["case"]]

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import socket
 import struct
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
@@ -45,7 +46,18 @@ class Line:
 
 def load(name: str) -> ModuleType:
     """`NAME.py` of the working folder, by itself: the folder is on no import path."""
-    spec = importlib.util.spec_from_file_location(name, Path.cwd() / f"{name}.py")
+    return _load(name, Path.cwd() / f"{name}.py")
+
+
+def load_source(text: str) -> ModuleType:
+    """A candidate's kernel.py. As a file: Triton reads the source of a kernel again."""
+    with tempfile.NamedTemporaryFile("w", suffix="_kernel.py", delete=False) as file:
+        file.write(text)
+    return _load("kernel", Path(file.name))
+
+
+def _load(name: str, path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

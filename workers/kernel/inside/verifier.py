@@ -1,6 +1,7 @@
 """The process that knows the right answers: it runs the sealed reference.py and cases.py, and nothing of a candidate's.
 
-Answers reach it as bytes. It draws the same inputs from the same seed as the candidate's process did.
+Answers reach it as bytes. It draws the same inputs from the same seed as the candidate's process did. It may serve many
+trials: each begins with `cases`.
 
     cases    {seed}                                      -> cases    {cases: as cases.py returned them}
     expect   {seed, checks: [{case, call, adversarial}]}    (no answer: what will be asked for is worked out ahead)
@@ -9,6 +10,7 @@ Answers reach it as bytes. It draws the same inputs from the same seed as the ca
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import asdict
 from typing import Any
@@ -16,26 +18,30 @@ from typing import Any
 from workers.kernel.inside.line import Line, load
 
 
-def main(descriptor: int) -> None:
-    line = Line(descriptor)
-    said, _ = line.receive()
-    raw = load("cases").cases(said["seed"])
-    line.send({"type": "cases", "cases": raw})
+def main(descriptor: str) -> None:
+    line = Line(int(descriptor))
+    cases_of = load("cases").cases
     import torch
 
-    from workers.kernel.cases import decode
+    from workers.kernel.cases import Case, CasesError, decode
     from workers.kernel.inputs import build
     from workers.kernel.oracle import expect, judge
 
     torch.set_num_threads(1)
-    cases = {case.name: case for case in decode(raw)}
     reference_fn = load("reference").reference_fn
+    cases: dict[str, Case] = {}
     expected: list[Any] = []
     while True:
         try:
             said, payload = line.receive()
         except EOFError:
             return
+        if said["type"] == "cases":
+            raw = cases_of(said["seed"])
+            line.send({"type": "cases", "cases": raw})
+            with contextlib.suppress(CasesError):  # the worker sees it too, and says so
+                cases, expected = {case.name: case for case in decode(raw)}, []
+            continue
         if said["type"] == "expect":
             for check in said["checks"]:
                 case = cases[check["case"]]

@@ -1,0 +1,113 @@
+"""The two processes of a kernel trial, ready before it begins where one like it came before (standby.py).
+
+The verifier runs sealed files alone and serves many trials, as long as each ends in order. The candidate's process serves one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from workers.kernel.arch import Arch
+from workers.output import CappedLog
+from workers.runners.subject import Conversation, Limit
+from workers.session import Session
+from workers.standby import Ready
+
+_ROOT = Path(__file__).parents[2]  # of our own package, for the processes in the sandbox
+_PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from workers.kernel.inside import {0}; {0}.main(*sys.argv[2:])"
+
+
+@dataclass(slots=True)
+class Verifier:
+    """Who knows the right answers. `done` says that everything asked was answered: it may serve again."""
+
+    line: Conversation
+    is_done: bool = False
+
+    def done(self) -> None:
+        self.is_done = True
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """The two halves of the candidate's process."""
+
+    compiling: Conversation
+    interpreting: Conversation
+
+
+@contextlib.contextmanager
+def verifier(session: Session) -> Iterator[Verifier]:
+    """The process for a trial; it waits for the next one if this one ended in order."""
+    kind = _kind(session)
+    ready = session.machine.standby.take("verifier", kind) or _start(session, "verifier", (), sockets=1)
+    knowing = Verifier(_conversations(session, ready)[0])
+    try:
+        yield knowing
+    except BaseException:
+        knowing.is_done = knowing.is_done and ready.process.poll() is None
+        raise
+    finally:
+        _take_log(session, ready)
+        if knowing.is_done and session.machine.standby.keeps:
+            session.machine.standby.put("verifier", kind, ready)
+        else:
+            ready.end()
+
+
+@contextlib.contextmanager
+def candidate(session: Session, chip: Arch) -> Iterator[Candidate]:
+    """The process for a trial. When it has ended, another one begins to get ready for the next."""
+    kind = (*_kind(session), chip.name)
+    target = (chip.backend, str(chip.capability), str(chip.warp_threads))
+    ready = session.machine.standby.take("candidate", kind) or _start(session, "candidate", target, sockets=2)
+    try:
+        yield Candidate(*_conversations(session, ready))
+        session.note_memory(ready.process.end(at_once=True))
+    finally:
+        ready.process.end(at_once=True)
+        _take_log(session, ready)
+        ready.end()
+        if session.machine.standby.keeps and not session.cancel.cancelled:
+            session.machine.standby.put("candidate", kind, _start(session, "candidate", target, sockets=2))
+
+
+def _kind(session: Session) -> tuple[Hashable, ...]:
+    """What must be equal for a process to serve a trial that it was not started for."""
+    spec = session.spec
+    return spec.base_commit, spec.sealed, spec.confined, spec.cpus, spec.gpus
+
+
+def _start(session: Session, program: str, words: tuple[str, ...], *, sockets: int) -> Ready:
+    spec = session.spec
+    workspace = session.machine.repository.workspace(spec.base_commit, spec.base_commit, spec.sealed)
+    pairs = [socket.socketpair() for _ in range(sockets)]
+    log = CappedLog()
+    try:
+        numbers = [theirs.fileno() for _, theirs in pairs]
+        argv = ("python", "-P", "-s", "-c", _PROGRAM.format(program), str(_ROOT), *map(str, numbers), *words)
+        process = session.process(argv, workspace, handed=tuple(numbers), log=log)
+    except BaseException:
+        for ours, _ in pairs:
+            ours.close()
+        workspace.remove()
+        raise
+    finally:
+        for _, theirs in pairs:
+            theirs.close()
+    return Ready(process, tuple(ours for ours, _ in pairs), log, workspace)
+
+
+def _conversations(session: Session, ready: Ready) -> list[Conversation]:
+    limit = Limit("time", "", time.monotonic(), None)
+    return [Conversation(session, ready.process, ours, limit, ready.log) for ours in ready.sockets]
+
+
+def _take_log(session: Session, ready: Ready) -> None:
+    """What the process has printed since it was asked for last belongs to this trial."""
+    session.log.append(ready.log.drain())
