@@ -272,7 +272,8 @@ class Config(_Section):
 
     @model_validator(mode="after")
     def _a_trial_outlasts_its_training(self) -> Config:
-        trains = self.target.runner == "train" or (self.target.command is None and self.target.runner is None)
+        untold = self.target.runner is None and self.target.command is None  # then `with_runner` asks again
+        trains = self.target.runner == "train" or (untold and "budget_s" in self.trial.model_fields_set)
         if trains and self.trial.timeout_s <= self.trial.budget_s:
             _refuse(
                 ("trial", "timeout_s"),
