@@ -5,6 +5,7 @@ Frozen dataclasses of plain values only, so that they pickle over Ray and print 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -58,6 +59,29 @@ class CommandPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Product:
+    """An objective of several metrics: their product, each to its power. The worker computes it for each trial."""
+
+    powers: tuple[tuple[str, float], ...]  # metric and power; a negative power for a metric that should be large
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return tuple(metric for metric, _ in self.powers)
+
+    @property
+    def name(self) -> str:
+        """The metric that the product is known by: `latency_us^2*energy_mj`."""
+        return "*".join(metric if power == 1 else f"{metric}^{power:.12g}" for metric, power in self.powers)
+
+    def of(self, values: Mapping[str, float]) -> float:
+        """From a value above 0 of each metric; infinite where it is too large for a number."""
+        try:
+            return math.prod(values[metric] ** power for metric, power in self.powers)
+        except OverflowError:
+            return math.inf
+
+
+@dataclass(frozen=True, slots=True)
 class Allowances:
     """What a candidate of the `train` runner may use outside its budget, from what the champion used. None: no cap yet."""
 
@@ -77,7 +101,7 @@ class TrialSpec:
     base_commit: str  # 40 hex: sealed files are restored from here
     sealed: tuple[str, ...]  # paths, relative to the repository's root
     plan: TrainPlan | CommandPlan
-    objective: str  # the metric without which an outcome is not `ok`
+    objective: str  # the metric without which an outcome is not `ok`; the product's name where there is one
     seed: int
     timeout_s: float  # the whole trial
     cpus: int = 1
@@ -88,6 +112,12 @@ class TrialSpec:
     allowances: Allowances = Allowances()
     confined: bool = False  # in the sandbox, or not at all
     bundle: bytes | None = None  # git bundle with `commit`, its prerequisites being what the node already has
+    product: Product | None = None  # what the objective is computed from; None: it is a metric by itself
+
+    @property
+    def decisive(self) -> tuple[str, ...]:
+        """The metrics that the objective is made of."""
+        return (self.objective,) if self.product is None else self.product.metrics
 
 
 @dataclass(frozen=True, slots=True)
