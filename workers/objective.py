@@ -1,7 +1,7 @@
 """The number that decides, out of what a runner has found: a metric as it is, or the product of several.
 
-A product is `measured` where the worker measured all of its parts, else `reported`. A part that is missing, or not above 0, is a
-crash that names it, and says so where it is this machine that cannot measure it.
+A product is `measured` where the worker measured all of its parts, else `reported`. A part that is missing, or not above 0, is
+a crash that names it, and says so where it is this machine that cannot measure it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from workers.session import Session, Stopped
 from workers.telemetry import Recorder
 from workers.trial import Outcome, Product
 
-# What the worker itself adds after any runner has ended. The energy is that of everything that the trial did: set-up and guards too.
+# What the worker itself adds after any runner has ended. The energy is of all that the trial did, set-up and guards included.
 PEAK_VRAM_MB = "peak_vram_mb"
 TRIAL_ENERGY_J = "trial_energy_j"
 ADDED_LATER = frozenset({PEAK_VRAM_MB, TRIAL_ENERGY_J})
@@ -66,7 +66,7 @@ def _missing(session: Session, metric: str) -> str:
 
 
 def why_not_here(session: Session, metric: str) -> str:
-    """To end a reason with, where it is this machine that cannot measure `metric`; empty where it can, or where nobody knows."""
+    """To end a reason with, where it is this machine that cannot measure `metric`; empty where it can, or nobody knows."""
     gpu, gpus = session.machine.gpu, session.spec.gpus
     if metric not in _OF_A_GPU:
         return ""

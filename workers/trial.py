@@ -76,7 +76,7 @@ class Product:
     def of(self, values: Mapping[str, float]) -> float:
         """From a value above 0 of each metric; infinite where it is too large for a number."""
         try:
-            return math.prod(values[metric] ** power for metric, power in self.powers)
+            return math.prod(math.pow(values[metric], power) for metric, power in self.powers)
         except OverflowError:
             return math.inf
 
