@@ -221,6 +221,7 @@ def settings_of(config: Config, made: tuple[AnyProposer, ...], ledger: Ledger) -
             Constraint(name, bound.max, bound.min, bound.max_ratio, bound.min_ratio)
             for name, bound in config.objective.constraints.items()
         ),
+        front=tuple(metric for metric, _ in config.objective.front_metrics),
         target=config.objective.target,
         noninferiority_margin=config.objective.noninferiority_margin,
         limits=Limits(

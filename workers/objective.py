@@ -10,13 +10,9 @@ import math
 
 from workers.session import Session, Stopped
 from workers.telemetry import Recorder
-from workers.trial import Outcome, Product
+from workers.trial import GPU_METRICS, PEAK_VRAM_MB, TRIAL_ENERGY_J, Outcome, Product
 
-# What the worker itself adds after any runner has ended. The energy is of all that the trial did, set-up and guards included.
-PEAK_VRAM_MB = "peak_vram_mb"
-TRIAL_ENERGY_J = "trial_energy_j"
-ADDED_LATER = frozenset({PEAK_VRAM_MB, TRIAL_ENERGY_J})
-_OF_A_GPU = ADDED_LATER | {"energy_mj", "energy_gross_mj", "edp_uj_s"}
+ADDED_LATER = frozenset({PEAK_VRAM_MB, TRIAL_ENERGY_J})  # by the worker itself, after any runner has ended
 
 
 def add_telemetry(session: Session, recorder: Recorder) -> None:
@@ -68,7 +64,7 @@ def _missing(session: Session, metric: str) -> str:
 def why_not_here(session: Session, metric: str) -> str:
     """To end a reason with, where it is this machine that cannot measure `metric`; empty where it can, or nobody knows."""
     gpu, gpus = session.machine.gpu, session.spec.gpus
-    if metric not in _OF_A_GPU:
+    if metric not in GPU_METRICS:
         return ""
     if gpu.absent_because is not None:
         return f"; this machine cannot measure it: {gpu.absent_because}"

@@ -32,6 +32,12 @@ class Outcome(StrEnum):
         return self in (Outcome.INFRA, Outcome.CANCELLED)
 
 
+# What only a GPU's counters tell, whichever runner reads them.
+PEAK_VRAM_MB = "peak_vram_mb"
+TRIAL_ENERGY_J = "trial_energy_j"  # of all that the trial did, set-up and guards included
+GPU_METRICS = frozenset({PEAK_VRAM_MB, TRIAL_ENERGY_J, "energy_mj", "energy_gross_mj", "edp_uj_s"})
+
+
 class Provenance(StrEnum):
     """Who measured a number."""
 
