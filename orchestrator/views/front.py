@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from orchestrator.config import Config
 from orchestrator.front import Axis, Front, Point, Standing, front_of
 from orchestrator.ledger import Candidate, Ledger
+from orchestrator.tournament.constraints import broken_constraint
+from orchestrator.tournament.settings import Constraint
 from orchestrator.views.loading import Record
 from orchestrator.views.words import number, plural, with_error
 
@@ -26,6 +28,8 @@ class PointStatus:
     means: dict[str, float]
     stderrs: dict[str, float | None]
     samples: int
+    standing: str  # front, close, dominated
+    breaks: str | None  # the constraint that it breaks, in words: it could not be champion
     is_champion: bool
     is_baseline: bool
 
@@ -35,6 +39,8 @@ class FrontStatus:
     metrics: dict[str, str]  # and which way each is better
     points: list[PointStatus]  # that none other beats, the best in the first metric first
     close: list[PointStatus]  # beaten by means alone, within the noise
+    champion: PointStatus | None  # wherever it stands; None while it is not measured
+    baseline: PointStatus | None
     dominated: int  # commits that are clearly beaten
     together: int  # candidates without numbers of their own: measured in blocks alone
 
@@ -50,16 +56,23 @@ def front_status(ledger: Ledger, config: Config) -> FrontStatus | None:
     front = front_in(ledger, config)
     if front is None:
         return None
+    told = {
+        point.commit: _as_status(ledger, config, point, front.axes)
+        for point in front.points
+        if point.standing is not Standing.DOMINATED or point.is_champion or point.is_baseline
+    }
     return FrontStatus(
         dict(config.objective.front_metrics),
-        [_as_status(point, front.axes) for point in front.standing(Standing.FRONT)],
-        [_as_status(point, front.axes) for point in front.standing(Standing.CLOSE)],
+        [point for point in told.values() if point.standing == Standing.FRONT],
+        [point for point in told.values() if point.standing == Standing.CLOSE],
+        next((point for point in told.values() if point.is_champion), None),
+        next((point for point in told.values() if point.is_baseline), None),
         len(front.standing(Standing.DOMINATED)),
         front.together,
     )
 
 
-def _as_status(point: Point, axes: Sequence[Axis]) -> PointStatus:
+def _as_status(ledger: Ledger, config: Config, point: Point, axes: Sequence[Axis]) -> PointStatus:
     names = [axis.metric for axis in axes]
     return PointStatus(
         point.name,
@@ -69,9 +82,20 @@ def _as_status(point: Point, axes: Sequence[Axis]) -> PointStatus:
         dict(zip(names, point.means, strict=True)),
         dict(zip(names, point.stderrs, strict=True)),
         point.samples,
+        point.standing.value,
+        _breaks(ledger, config, point),
         point.is_champion,
         point.is_baseline,
     )
+
+
+def _breaks(ledger: Ledger, config: Config, point: Point) -> str | None:
+    """A candidate's by the champion that it was measured against; a commit of the champion's branch kept to all of them."""
+    candidate = ledger.candidates.get(point.name)
+    if candidate is None or candidate.base is None:
+        return None
+    bounds = tuple(Constraint(metric, **bound.model_dump()) for metric, bound in config.objective.constraints.items())
+    return broken_constraint(ledger, ledger.trials_of.get(point.commit, []), candidate.base, bounds)
 
 
 # -- for a person
@@ -80,7 +104,7 @@ def _as_status(point: Point, axes: Sequence[Axis]) -> PointStatus:
 def front_lines(found: FrontStatus, run_dir: str) -> list[str]:
     """What the front is of, its points in columns, and how to get one."""
     lines = [_headline(found)]
-    rows = [point_cells(point, found) for point in found.points[:POINTS_SHOWN]]
+    rows = [point_cells(point, found) for point in (*found.points[:POINTS_SHOWN], *beside_the_front(found))]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines += ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     if len(found.points) > POINTS_SHOWN:
@@ -93,6 +117,12 @@ def front_lines(found: FrontStatus, run_dir: str) -> list[str]:
     if other is not None:
         lines.append(f"get one: {get_line(run_dir, other)}")
     return lines
+
+
+def beside_the_front(found: FrontStatus) -> list[PointStatus]:
+    """Champion and baseline, where they do not stand on it."""
+    marked = [point for point in (found.champion, found.baseline) if point is not None and point.standing != Standing.FRONT]
+    return marked[:1] if len(marked) == 2 and marked[0] == marked[1] else marked
 
 
 def get_line(run_dir: str, point: PointStatus) -> str:
@@ -115,10 +145,17 @@ def _headline(found: FrontStatus) -> str:
 
 def point_cells(point: PointStatus, found: FrontStatus) -> list[str]:
     """Its name, each metric with its error, how often it was measured, and what it is besides."""
-    is_called = {"champion": point.is_champion and point.name != "champion", "baseline": point.is_baseline}
-    marks = [mark for mark, holds in is_called.items() if holds and mark != point.name]
     values = [f"{metric} {with_error(point.means[metric], point.stderrs[metric])}" for metric in found.metrics]
-    return [point.name, *values, f"n={point.samples}", " ".join(f"({mark})" for mark in marks)]
+    return [point.name, *values, f"n={point.samples}", _marks(point)]
+
+
+def _marks(point: PointStatus) -> str:
+    marks = ["champion"] if point.is_champion and point.name != "champion" else []
+    marks += {"close": ["within the noise of the front"], "dominated": ["clearly beaten"]}.get(point.standing, [])
+    if point.name == "champion" and point.candidates:
+        marks.append(f"the last kept is {point.candidates[-1]}")
+    marks += [f"breaks a {point.breaks}"] if point.breaks is not None else []
+    return "; ".join(marks)
 
 
 def _names(points: list[PointStatus]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ def both(latency_us: float, energy_mj: object, description: str, size_mb: float 
 
 
 PROPOSALS = [
-    both(5.0, 19.0, "fast and hungry"),
+    both(5.0, 22.0, "fast and hungry"),
     both(18.0, 6.0, "slow and frugal"),
     both(14.0, 14.0, "worse in both"),
     both(7.0, 7.0, "better, and too large", size_mb=2.0),
@@ -54,7 +55,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Place:
 def test_the_product_decides_and_the_constraint_bounds_it(night: Place) -> None:
     rows = {row["description"]: row for row in night.rows("runs/night", "candidates")}
     assert {name: row["status"] for name, row in rows.items()} == {
-        "fast and hungry": "inconclusive" if rows["fast and hungry"]["status"] == "inconclusive" else "keep",
+        "fast and hungry": "discard",
         "slow and frugal": "discard",
         "worse in both": "discard",
         "better, and too large": "discard",
@@ -62,7 +63,7 @@ def test_the_product_decides_and_the_constraint_bounds_it(night: Place) -> None:
         "says nothing of energy": "crash",
         "better": "keep",
     }
-    assert "constraint: size_mb is 2" in rows["better, and too large"]["reason"]
+    assert "constraint: size_mb is " in rows["better, and too large"]["reason"]
     assert "energy_mj is 0; a part of a product must be above 0" in rows["no energy at all"]["reason"]
     assert "the command printed no value of energy_mj" in rows["says nothing of energy"]["reason"]
 
@@ -82,10 +83,14 @@ def test_status_names_the_product_and_has_the_front(night: Place) -> None:
     points = {name: point for point in front["points"] for name in point["candidates"] or [point["name"]]}
     assert set(points) >= {"c0001", "c0002", "c0004"}  # bounds are for the champion: what is too large is a point too
     assert points["c0001"]["means"]["latency_us"] == pytest.approx(5.0, rel=0.02)
-    assert points["c0001"]["means"]["energy_mj"] == pytest.approx(19.0, rel=0.02)
+    assert points["c0001"]["means"]["energy_mj"] == pytest.approx(22.0, rel=0.02)
     assert points["c0002"]["stderrs"]["energy_mj"] > 0
     assert front["dominated"] >= 2  # the baseline, and what is worse in both
     assert "c0003" not in points
+    assert "size_mb" in points["c0004"]["breaks"]
+    assert front["champion"]["candidates"] == ["c0007"]
+    assert front["champion"]["standing"] == "dominated"  # by what is too large
+    assert front["baseline"]["commit"] == found["baseline"]["commit"]
     text = night.regatta("status", "runs/night").stdout
     assert "latency_us ↓, energy_mj ↓: " in text
     commit = night.git("rev-parse", points["c0002"]["ref"], at="runs/night/repo").strip()
@@ -95,8 +100,8 @@ def test_status_names_the_product_and_has_the_front(night: Place) -> None:
 def test_show_tells_parts_constraints_and_the_place_on_the_front(night: Place) -> None:
     shown = night.regatta("show", "runs/night", "c0004").stdout
     assert "latency_us*energy_mj reported" in shown
-    assert "latency_us 7.0" in shown
-    assert "constraints  size_mb at most 1.1 times the champion's: 2.0" in shown
+    assert re.search(r"parts +latency_us [67]\.\d+ ± [.\d]+, energy_mj [67]\.", shown)
+    assert "constraints  size_mb at most 1.1 times the champion's: " in shown
     assert ": broken" in shown
     assert "on the front: no other commit" in shown
     overview = night.regatta("show", "runs/night").stdout
