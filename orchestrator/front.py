@@ -14,7 +14,7 @@ The rule, by which noise may put a lucky commit on the front, but hardly a good 
 - `front`: by its mean, no other point is no worse in every metric and better in one. Of equal points the first stands for all.
 - `dominated`: another point is no worse by its mean in every metric, and better in one by more than two standard errors of the
   difference; by more where there are many points, of which some are always lucky: a commit as good as the best is to be called
-  dominated in about one case of twenty, once the noise is well known, however many stand beside it.
+  dominated in one case of ten at most, once the noise is known from forty repeats, however many stand beside it.
 - `close`: neither; it is beaten by means alone, and more samples may bring it back.
 
 Standard errors come from the noise of a metric pooled over all repeats, so a single sample has one too; while nothing was
@@ -33,7 +33,7 @@ from orchestrator.other_metrics import books_of
 from orchestrator.samples import SampleBook
 
 CLEARLY = 2.0  # standard errors of the difference, at least
-UNLUCKY = 0.05  # how often the luckiest of all may beat its equal clearly
+UNLUCKY = 0.05  # how often the luckiest of all may beat its equal clearly, were the noise known exactly
 _FAILED = (CandidateState.CRASHED, CandidateState.VIOLATION, CandidateState.REJECTED)
 
 

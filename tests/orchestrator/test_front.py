@@ -71,7 +71,7 @@ def test_what_is_beaten_within_the_noise_is_close_and_not_gone() -> None:
 
 
 def test_a_lucky_sample_can_reach_the_front_but_cannot_push_a_good_commit_out_of_sight() -> None:
-    """Twins of the baseline, each measured once: that it is called dominated is chance, of one case in twenty."""
+    """Twins of the baseline, each measured once: that it is called dominated is chance, of one case in ten at most."""
     rng = random.Random(3)
     gone = 0
     for _ in range(300):
