@@ -117,7 +117,7 @@ class Acts:
             base_commit=base,
             sealed=self._parts.admission.scoping.sealed,
             plan=self._plan(out.started.purpose),
-            objective=config.objective.metric,
+            objective=config.objective.name,
             seed=out.started.seed,
             timeout_s=config.trial.timeout_s,
             cpus=config.trial.cpus,
@@ -128,6 +128,7 @@ class Acts:
             allowances=allowances(self._ledger, held_out=scores_held_out(out.started.purpose)),
             confined=self._parts.sandbox is Sandbox.BUBBLEWRAP,
             bundle=None if commit == base else self._parts.repository.bundle(commit, base),
+            product=config.objective.as_product,
         )
         self._pool.submit(out.worker, spec)
 

@@ -10,22 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
+from orchestrator.config_section import NotNegative, Positive
+from orchestrator.config_section import Section as _Section
+from orchestrator.config_section import refuse as _refuse
 from orchestrator.config_text import ConfigError as ConfigError
 from orchestrator.config_text import Dumper, Places, override_one, problems, read_text, read_yaml, shown
 from orchestrator.design import SIZES
+from orchestrator.objective import Constraint, Objective
 
 # ------------------------------------------------------------------------------------------------ the keys
-
-
-def _refuse(loc: tuple[str, ...], message: str) -> NoReturn:
-    """Fail a check that spans several keys, in the name of the key `loc` (relative to the model that checks)."""
-    raise PydanticCustomError("refused", "{message}", {"message": message, "at": loc})
 
 
 def _block(value: object) -> object:
@@ -77,18 +75,10 @@ def _an_address(address: str) -> str:
 
 
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
 Text = Annotated[str, Field(min_length=1, pattern=r"^[^\x00]*\S[^\x00]*$")]
 ModelName = Annotated[Text, Field(max_length=200)]
-MetricName = Annotated[str, Field(pattern=r"^[^\s:=]+$")]
 Glob = Annotated[Text, AfterValidator(_checked_glob)]
 Texts = Annotated[tuple[Text, ...], Field(strict=False)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
 class Target(_Section):
@@ -119,33 +109,6 @@ class Target(_Section):
         if self.runner in ("command", "train") and self.arch is not None:
             _refuse(("arch",), "belongs to the kernel runner; remove it or use runner: kernel")
         return self
-
-
-class Constraint(_Section):
-    """What a candidate must keep to: absolute (`max`, `min`) or relative to its champion (`max_ratio`, `min_ratio`)."""
-
-    max: Finite | None = None
-    min: Finite | None = None
-    max_ratio: Positive | None = None
-    min_ratio: Positive | None = None
-
-    @model_validator(mode="after")
-    def _says_something_possible(self) -> Constraint:
-        if self.max is self.min is self.max_ratio is self.min_ratio is None:
-            _refuse((), "says nothing; give at least one of max, min, max_ratio, min_ratio")
-        if self.min is not None and self.max is not None and self.min > self.max:
-            _refuse(("min",), f"given {self.min}; at most max, which is {self.max}")
-        if self.min_ratio is not None and self.max_ratio is not None and self.min_ratio > self.max_ratio:
-            _refuse(("min_ratio",), f"given {self.min_ratio}; at most max_ratio, which is {self.max_ratio}")
-        return self
-
-
-class Objective(_Section):
-    metric: MetricName
-    direction: Literal["minimize", "maximize"] = "minimize"
-    constraints: dict[MetricName, Constraint] = {}
-    target: Finite | None = None
-    noninferiority_margin: NotNegative = 0.0  # in its own units
 
 
 class Trial(_Section):

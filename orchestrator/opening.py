@@ -94,7 +94,7 @@ def open_parts(run: RunDirectory, overrides: Sequence[str] = ()) -> Parts:
         _write_config(run, config)
     journal = Journal.open(run.journal)
     try:
-        ledger, ended = _fold(journal, config.objective.metric)
+        ledger, ended = _fold(journal, config.objective.name)
         by_name = {proposer.name: proposer for proposer in made}
         for candidate in ended:
             tell(by_name, candidate, config)
@@ -195,7 +195,7 @@ def tell(by_name: dict[str, AnyProposer], candidate: Candidate, config: Config) 
     effect = None
     if evidence is not None:
         effect = evidence.effect if config.objective.direction == "minimize" else -evidence.effect
-    metrics = {config.objective.metric: evidence.mean} if evidence is not None else {}
+    metrics = {config.objective.name: evidence.mean} if evidence is not None else {}
     proposer.learn(Result(candidate.id, candidate.proposed.token, candidate.state.value, effect, metrics))
 
 
@@ -205,7 +205,7 @@ def settings_of(config: Config, made: tuple[AnyProposer, ...], ledger: Ledger) -
     wanted = config.tournament
     limits = config.limits
     return Settings(
-        metric=config.objective.metric,
+        metric=config.objective.name,
         minimize=config.objective.direction == "minimize",
         seed=config.seed,
         planned_candidates=max(ledger.opened.planned_candidates, planned_candidates(config, made)),
@@ -221,6 +221,7 @@ def settings_of(config: Config, made: tuple[AnyProposer, ...], ledger: Ledger) -
             Constraint(name, bound.max, bound.min, bound.max_ratio, bound.min_ratio)
             for name, bound in config.objective.constraints.items()
         ),
+        front=tuple(metric for metric, _ in config.objective.front_metrics),
         target=config.objective.target,
         noninferiority_margin=config.objective.noninferiority_margin,
         limits=Limits(

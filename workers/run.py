@@ -21,6 +21,7 @@ from workers import held_out, sandbox
 from workers.fingerprint import fingerprint
 from workers.git import GitError
 from workers.lending import Lender
+from workers.objective import add_telemetry, settle
 from workers.output import CappedLog
 from workers.process import SandboxError, SurvivorsError
 from workers.runners import command, kernel, train
@@ -96,19 +97,21 @@ def run_trial(
         mark = fingerprint(session)
         session.veil = _veil(session)
         session.deadline = time.monotonic() + spec.timeout_s  # what the machine lacked before is not the candidate's time
-        with recorder:
-            _run(session)
+        try:
+            with recorder:
+                _run(session)
+        finally:
+            add_telemetry(session, recorder)
+            if isinstance(spec.plan, TrainPlan):
+                session.measured["total_seconds"] = time.monotonic() - began
+        settle(session)
         outcome, reason = Outcome.OK, None
     except MissingBaseError:
         raise
     except (Stopped, CancelledError, DeadlinePassedError, *_TROUBLES) as error:
         outcome, reason = _explain(error, session)
     ok = outcome is Outcome.OK
-    if spec.gpus and recorder.peak_vram_mb is not None:
-        session.measured.setdefault("peak_vram_mb", recorder.peak_vram_mb)
     wall_s = time.monotonic() - began
-    if isinstance(spec.plan, TrainPlan):
-        session.measured["total_seconds"] = wall_s
     return Measurement(
         trial_id=spec.trial_id,
         attempt=spec.attempt,
@@ -170,10 +173,6 @@ def _run(session: Session) -> None:
         kernel.run(session, plan)
     else:
         command.run(session, plan)
-    objective = session.spec.objective
-    if objective not in session.measured and objective not in session.reported:
-        known = ", ".join(sorted({*session.measured, *session.reported}))
-        raise Stopped(Outcome.CRASH, f"there is no value of {objective}; known are {known}")
 
 
 def _believed(session: Session) -> dict[str, float]:

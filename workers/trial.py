@@ -5,6 +5,7 @@ Frozen dataclasses of plain values only, so that they pickle over Ray and print 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -29,6 +30,12 @@ class Outcome(StrEnum):
     def is_wasted(self) -> bool:
         """It says nothing about any candidate: to be run again."""
         return self in (Outcome.INFRA, Outcome.CANCELLED)
+
+
+# What only a GPU's counters tell, whichever runner reads them.
+PEAK_VRAM_MB = "peak_vram_mb"
+TRIAL_ENERGY_J = "trial_energy_j"  # of all that the trial did, set-up and guards included
+GPU_METRICS = frozenset({PEAK_VRAM_MB, TRIAL_ENERGY_J, "energy_mj", "energy_gross_mj", "edp_uj_s"})
 
 
 class Provenance(StrEnum):
@@ -68,6 +75,29 @@ Plan = TrainPlan | CommandPlan | KernelPlan
 
 
 @dataclass(frozen=True, slots=True)
+class Product:
+    """An objective of several metrics: their product, each to its power. The worker computes it for each trial."""
+
+    powers: tuple[tuple[str, float], ...]  # metric and power; a negative power for a metric that should be large
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return tuple(metric for metric, _ in self.powers)
+
+    @property
+    def name(self) -> str:
+        """The metric that the product is known by: `latency_us^2*energy_mj`."""
+        return "*".join(metric if power == 1 else f"{metric}^{power:.12g}" for metric, power in self.powers)
+
+    def of(self, values: Mapping[str, float]) -> float:
+        """From a value above 0 of each metric; infinite where it is too large for a number."""
+        try:
+            return math.prod(math.pow(values[metric], power) for metric, power in self.powers)
+        except OverflowError:
+            return math.inf
+
+
+@dataclass(frozen=True, slots=True)
 class Allowances:
     """What a candidate of the `train` runner may use outside its budget, from what the champion used. None: no cap yet."""
 
@@ -87,7 +117,7 @@ class TrialSpec:
     base_commit: str  # 40 hex: sealed files are restored from here
     sealed: tuple[str, ...]  # paths, relative to the repository's root
     plan: Plan
-    objective: str  # the metric without which an outcome is not `ok`
+    objective: str  # the metric without which an outcome is not `ok`; the product's name where there is one
     seed: int
     timeout_s: float  # the whole trial
     cpus: int = 1
@@ -98,6 +128,12 @@ class TrialSpec:
     allowances: Allowances = Allowances()
     confined: bool = False  # in the sandbox, or not at all
     bundle: bytes | None = None  # git bundle with `commit`, its prerequisites being what the node already has
+    product: Product | None = None  # what the objective is computed from; None: it is a metric by itself
+
+    @property
+    def decisive(self) -> tuple[str, ...]:
+        """The metrics that the objective is made of."""
+        return (self.objective,) if self.product is None else self.product.metrics
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,12 +150,12 @@ def _refuse_without_end(config: Config) -> None:
 
 def _settings(config: Config) -> Settings:
     """The tournament's rules, as the campaign would have them; what a landscape knows nothing of is left out: the metric's
-    true size (so a target), other metrics (so constraints)."""
+    true size (so a target), other metrics (so constraints and a front)."""
     made = (_Endless(),)
-    ledger = Ledger(config.objective.metric)
+    ledger = Ledger(config.objective.name)
     planned = planned_candidates(config, made)
     ledger.apply(ev.CampaignOpened(config.name, BASE, config.target.repo, "command", config.seed, planned), 0.0)
-    return replace(settings_of(config, made, ledger), constraints=(), target=None)
+    return replace(settings_of(config, made, ledger), constraints=(), front=(), target=None)
 
 
 class _Endless:

@@ -33,7 +33,7 @@ def _worth(found: Forecast, config: Config) -> list[tuple[str, str]]:
     sure = f"; under {upper95(shares):.1%} with 95 % confidence" if len(shares) >= ENOUGH else ""
     any_keep = sum(night.keeps > 0 for night in found.nights)
     return [
-        ("true gain", f"{np.mean(gains):.4g}{unsure} of {config.objective.metric}{_range(gains, '{:.4g}')}"),
+        ("true gain", f"{np.mean(gains):.4g}{unsure} of {config.objective.name}{_range(gains, '{:.4g}')}"),
         (
             "keeps",
             _told(found, lambda night: night.keeps, "{:.3g}") + f"; any at all in {any_keep} of {len(found.nights)} nights",

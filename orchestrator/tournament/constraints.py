@@ -9,13 +9,40 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from orchestrator.events import TrialEnded
 from orchestrator.ledger import Ledger, Trial
-from orchestrator.tournament.settings import Constraint
-from workers.trial import Outcome
+from orchestrator.tournament.settings import Constraint, Settings
+from workers.trial import GPU_METRICS, Outcome
 
 STANDARD_ERRORS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """A metric that the campaign was told to look at and that the base commit itself has no value of."""
+
+    trial: str
+    detail: str
+
+
+def lacking(ledger: Ledger, settings: Settings) -> Lacking | None:
+    """None while the base commit is unmeasured, and where its first trial gave all that is asked about: every candidate would
+    be turned down for a slip in a metric's name."""
+    first = next(iter(_ok(ledger.trials_of.get(ledger.base, []))), None)
+    if first is None:
+        return None
+    wanted = {bound.metric: "objective.constraints" for bound in settings.constraints}
+    wanted |= dict.fromkeys(settings.front, "objective.front")
+    for metric, key in wanted.items():
+        if first.metric(metric) is None:
+            known = ", ".join(sorted({*first.measured, *first.reported}))
+            no_gpu = metric in GPU_METRICS and not ledger.trials[first.trial].started.gpus
+            why = "; its trials have no GPU to measure it on" if no_gpu else ""
+            said = f"{key} names {metric}, and the base commit's own trial gave no such number{why}; it gave {known}"
+            return Lacking(first.trial, f"{said}. Mend the name or the target, then begin a new run")
+    return None
 
 
 def broken_constraint(

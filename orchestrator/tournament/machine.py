@@ -13,6 +13,7 @@ from orchestrator.roster import RESTS_AFTER
 from orchestrator.tournament import block_plan, blocks, limits, machines
 from orchestrator.tournament.beliefs import Beliefs
 from orchestrator.tournament.block_plan import Outlook
+from orchestrator.tournament.constraints import lacking
 from orchestrator.tournament.decisions import BuildStack, Decision, Finish, GiveUp, MoveChampion, Propose, RestartTrial
 from orchestrator.tournament.evidence import noise_floor, p_null
 from orchestrator.tournament.finals import judge_final, next_stack, turned_down
@@ -68,6 +69,9 @@ class Tournament:
             if ended is not None and ended.outcome.by_own_fault:
                 detail = f"the base commit's own trial ended as {ended.outcome}: {ended.reason}"
                 return GiveUp(detail, trial.id)
+        missing = lacking(ledger, self.settings)
+        if missing is not None:
+            return GiveUp(missing.detail, missing.trial)
         if ledger.roster.infra_in_a_row >= max(INFRA_IN_A_ROW, RESTS_AFTER * len(ledger.workers)):
             last = next(t for t in reversed(ledger.trials.values()) if t.ended and t.ended.outcome is Outcome.INFRA)
             reason = last.ended.reason if last.ended else None

@@ -51,6 +51,7 @@ class Settings:
     baseline_repeats: int = 4
     common_seeds: bool = False
     constraints: tuple[Constraint, ...] = ()
+    front: tuple[str, ...] = ()  # metrics by which nothing is decided, but without which a campaign is of no use
     target: float | None = None
     noninferiority_margin: float = 0.0  # by which a candidate that makes the program smaller may be worse
     limits: Limits = Limits()

@@ -314,7 +314,7 @@ def watch(
             console.file.flush()
         return
     config = load_config(run.config)
-    ledger = Ledger(config.objective.metric)
+    ledger = Ledger(config.objective.name)
     seen = 0
     with LiveView(ledger, config, run, console) as view:
         while True:

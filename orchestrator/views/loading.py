@@ -49,7 +49,7 @@ def load(run: RunDirectory) -> Record:
     """Read a run as it stands."""
     holder = run.holder()  # first: who lets go while we read has written its last word
     config = load_config(run.config)
-    ledger = Ledger(config.objective.metric)
+    ledger = Ledger(config.objective.name)
     notes: list[tuple[float, ev.Note]] = []
     for entry in entries(run):
         ledger.apply(entry.event, entry.at)

@@ -46,7 +46,7 @@ def log(record: Record) -> Iterator[str]:
 
 def follow(run: RunDirectory, poll_s: float = 0.5, wait: Callable[[float], None] = time.sleep) -> Iterator[str]:
     """Every event so far and then each new one, until nobody runs the campaign any more."""
-    ledger = Ledger(load_config(run.config).objective.metric)
+    ledger = Ledger(load_config(run.config).objective.name)
     seen = 0
     while True:
         held = run.holder() is not None  # first: who lets go while we read has written its last word

@@ -19,6 +19,8 @@ from orchestrator.events import Purpose
 from orchestrator.ledger import Candidate, CandidateState, Ledger, Trial
 from orchestrator.views.diffs import diff_of
 from orchestrator.views.export import status_of
+from orchestrator.views.front import beside_the_front, front_in, get_line, point_cells, together_text
+from orchestrator.views.front_picture import draw_front
 from orchestrator.views.loading import Record
 from orchestrator.views.plain import one_line, plain
 from orchestrator.views.progress import DARK, LIGHT, draw
@@ -33,6 +35,7 @@ from workers.trial import Outcome
 
 ROWS_SHOWN = 2000  # a page with more is of no use; `regatta export` has them all
 FAILURES_SHOWN = 100
+FRONT_SHOWN = 60
 DIFF_LINES_SHOWN = 400
 
 
@@ -93,6 +96,20 @@ class Place:
     mean_wall: str
 
 
+@dataclass(frozen=True, slots=True)
+class FrontPage:
+    """The front's picture and its points, each with what to type to see it."""
+
+    metrics: list[str]
+    rows: list[tuple[list[str], str]]
+    points: int
+    close: int
+    dominated: int
+    together: str | None
+    light_png: str
+    dark_png: str
+
+
 def write_report(record: Record, now: float | None = None) -> Path:
     """Write progress.png and report.html; the path of the page. `now` is needed for a running campaign alone."""
     picture = draw(record, LIGHT)
@@ -139,6 +156,7 @@ def _context(record: Record, now: float | None) -> dict[str, Any]:
         "champion": _headline(standing.champion),
         "baseline": _headline(standing.baseline),
         "gain": better(standing.champion.mean, standing.baseline.mean, minimize=minimize) if kept else None,
+        "front": _front(record, standing),
         "held_out": held_out_text(standing.held_out) if standing.held_out is not None else None,
         "noise": number(standing.noise.stddev, standing.noise.stddev),
         "kept": [_story(record, ledger.candidates[name]) for name in reversed(kept)],
@@ -161,6 +179,25 @@ def _context(record: Record, now: float | None) -> dict[str, Any]:
         "fetch": fetch_line(record),
         "notes": [(clock(when), note.level, one_line(note.text)) for when, note in record.notes[-50:]],
     }
+
+
+def _front(record: Record, standing: Status) -> FrontPage | None:
+    found, front = standing.front, front_in(record.ledger, record.config)
+    if found is None or front is None or not front.points:
+        return None
+    return FrontPage(
+        list(found.metrics),
+        [
+            (point_cells(point, found), get_line(str(record.run.path), point))
+            for point in (*found.points[:FRONT_SHOWN], *beside_the_front(found))
+        ],
+        len(found.points),
+        len(found.close),
+        found.dominated,
+        together_text(found) if found.together else None,
+        _base64(draw_front(front, LIGHT)),
+        _base64(draw_front(front, DARK)),
+    )
 
 
 def _headline(commit: CommitStatus) -> tuple[str, str]:

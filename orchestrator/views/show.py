@@ -12,8 +12,10 @@ from orchestrator.ledger import Candidate, CandidateState, Ledger, Trial
 from orchestrator.proposers.llm.record import tokens_used
 from orchestrator.quoting import quoted
 from orchestrator.trial_files import end_of_log
+from orchestrator.views.beside import constraint_lines, parts_text
 from orchestrator.views.company import blocks_of, explanation, sent_solo, told
 from orchestrator.views.diffs import diff_of
+from orchestrator.views.front import front_lines, front_status, stand_of
 from orchestrator.views.loading import Record
 from orchestrator.views.plain import one_line
 from orchestrator.views.rules import rule_of
@@ -60,6 +62,12 @@ def overview(record: Record) -> str:
     ledger = record.ledger
     counts = count_candidates(ledger)
     lines = [f"{record.config.name}: {record.state}", "", *champion_lines(record), ""]
+    front = front_status(ledger, record.config)
+    lines += (
+        [*_aligned([("" if n else "front", line) for n, line in enumerate(front_lines(front, str(record.run.path)))]), ""]
+        if front is not None
+        else []
+    )
     kept = ledger.champion.kept if ledger.champion is not None else ()
     lines.append("kept, in this order:" if kept else "nothing was kept")
     lines += [_row(ledger, ledger.candidates[name]) for name in kept]
@@ -92,10 +100,14 @@ def champion_lines(record: Record) -> list[str]:
     lines = [f"  baseline  {_commit(ledger, ledger.base)}"]
     bound = leak_bound(ledger, commit)
     audited = [f"  audited   {bound}"] if bound is not None else []
+    parts = parts_text(ledger, record.config, ledger.base)
+    lines += [f"            {parts}"] if parts is not None else []
     if commit == ledger.base:
         return [f"  {metric}", *lines, "  champion  the baseline", *audited]
     gain = better(ledger.samples(commit).mean, ledger.samples(ledger.base).mean, minimize=record.minimize)
     lines.append(f"  champion  {_commit(ledger, commit)}{f': {gain}' if gain else ''}")
+    parts = parts_text(ledger, record.config, commit)
+    lines += [f"            {parts}"] if parts is not None else []
     return [f"  {metric}", *lines, *audited]
 
 
@@ -166,9 +178,22 @@ def _rows(record: Record, candidate: Candidate, failed: Trial | None) -> list[tu
     if candidate.commit is not None and ledger.trials_of.get(candidate.commit):
         rows.append(("samples", samples_text(ledger, candidate.commit) + (" (not believed)" if broke_a_rule else "")))
         rows.append(("against", f"{samples_text(ledger, candidate.base or '')} ({commit_name(ledger, candidate.base or '')})"))
+        rows += _parts(record, candidate)
         bound = leak_bound(ledger, candidate.commit)
         rows += [("audited", str(bound))] if bound is not None and not broke_a_rule else []
+    bounds = [] if broke_a_rule else constraint_lines(ledger, record.config, candidate)
+    rows += [("" if nth else "constraints", line) for nth, line in enumerate(bounds)]
+    stands = stand_of(record, candidate)
+    rows += [("front", stands)] if stands is not None else []
     return rows + [("final", final.text) for final in finals_of(ledger, candidate)]
+
+
+def _parts(record: Record, candidate: Candidate) -> list[tuple[str, str]]:
+    """The parts of a product, its own and the champion's."""
+    ledger, config = record.ledger, record.config
+    own, beside = (parts_text(ledger, config, commit or "") for commit in (candidate.commit, candidate.base))
+    rows = [("parts", own)] if own is not None else []
+    return rows + ([("", f"{beside} ({commit_name(ledger, candidate.base or '')})")] if beside is not None else [])
 
 
 def _in_blocks(ledger: Ledger, candidate: Candidate) -> list[tuple[str, str]]:

@@ -11,10 +11,10 @@ from orchestrator.ledger import Candidate, CandidateState, Ledger, Trial
 from orchestrator.tournament import limits
 from orchestrator.tournament.settings import Prices
 from orchestrator.views.loading import prices_of
-from workers.trial import Outcome, Provenance
+from workers.trial import PEAK_VRAM_MB, TRIAL_ENERGY_J, Outcome, Provenance
 
 # What the worker itself measures under the command runner; all else there is printed by the command.
-_WORKER_MEASURES = frozenset({"wall_s", "peak_rss_mb", "peak_vram_mb"})
+_WORKER_MEASURES = frozenset({"wall_s", "peak_rss_mb", PEAK_VRAM_MB, TRIAL_ENERGY_J})
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ def provenance(ledger: Ledger, config: Config) -> Provenance:
     if ended:
         printed = any(ledger.objective not in each.measured for each in ended)
         return Provenance.REPORTED if printed else Provenance.MEASURED
-    printed = config.target.runner == "command" and ledger.objective not in _WORKER_MEASURES
+    printed = config.target.runner == "command" and not _WORKER_MEASURES.issuperset(config.objective.parts)
     return Provenance.REPORTED if printed else Provenance.MEASURED
 
 

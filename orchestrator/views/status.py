@@ -17,6 +17,7 @@ from orchestrator.events import WorkerState
 from orchestrator.ledger import CandidateState, Ledger
 from orchestrator.proposers.llm.record import tokens_used
 from orchestrator.tournament import limits
+from orchestrator.views.front import FrontStatus, front_lines, front_status
 from orchestrator.views.loading import Record, prices_of
 from orchestrator.views.plain import one_line
 from orchestrator.views.standing import HeldOut, held_out, limit_stands, mean_of, provenance, time_left_s, workers_of
@@ -90,6 +91,7 @@ class Status:
     baseline: CommitStatus
     champion: ChampionStatus
     held_out: HeldOut | None  # on the split that decided nothing
+    front: FrontStatus | None  # of several metrics, by which nothing is decided; None where none was asked for
     noise: NoiseStatus
     candidates: dict[str, int]
     blocks: BlocksStatus
@@ -133,6 +135,7 @@ def status(record: Record, now: float) -> Status:
         baseline=_commit(ledger, ledger.base),
         champion=_champion(ledger),
         held_out=held_out(ledger),
+        front=front_status(ledger, config),
         noise=NoiseStatus(noise.sd, noise.repeats),
         candidates=count_candidates(ledger),
         blocks=BlocksStatus(len(ledger.blocks.open), len(ledger.blocks.closed), len(ledger.in_blocks)),
@@ -214,6 +217,7 @@ def status_text(status: Status) -> str:
         ("champion", _champion_text(status)),
         ("baseline", _commit_text(status.baseline)),
         *([("held out", held_out_text(status.held_out))] if status.held_out is not None else []),
+        *(("" if nth else "front", text) for nth, text in enumerate(_front_lines(status))),
         ("noise", _noise_text(status)),
         ("candidates", _counts(status.candidates)),
         *([("blocks", _blocks_text(status.blocks))] if status.blocks.open or status.blocks.closed else []),
@@ -242,6 +246,10 @@ def status_text(status: Status) -> str:
 def held_out_text(found: HeldOut) -> str:
     """Baseline and champion on text that decided nothing."""
     return f"{found.metric} {number(found.baseline, 1e-3)} → {number(found.champion, 1e-3)}, on text that decided nothing"
+
+
+def _front_lines(status: Status) -> list[str]:
+    return front_lines(status.front, status.run_dir) if status.front is not None else []
 
 
 def _state_text(status: Status) -> str:

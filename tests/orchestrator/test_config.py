@@ -343,6 +343,7 @@ CONFIGS = st.fixed_dictionaries(
         "objective": st.fixed_dictionaries(
             {"metric": st.sampled_from(["val_bpb", "µs"])},
             optional={
+                "front": st.sampled_from([["µj", "a"], ["a", {"tokens_per_s": "maximize"}, "yes"]]),
                 "direction": st.sampled_from(["minimize", "maximize"]),
                 "constraints": st.dictionaries(
                     st.sampled_from(["a", "yes", "1"]),

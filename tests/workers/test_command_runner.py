@@ -180,7 +180,7 @@ def test_metrics_are_found_wherever_the_stream_is_cut(size: int) -> None:
         reader.feed(text[at : at + size])
     reader.feed(b"")
     assert reader.values == {"t": 4.0, "u": 5.0}
-    assert reader.objective_values == [1.0, 4.0]
+    assert reader.decisive_values == {"t": [1.0, 4.0]}
 
 
 def test_names_without_end_take_no_memory_without_end() -> None:

@@ -37,12 +37,12 @@ class Launch:
 
 
 def case_us(launches: Sequence[Launch], least_bytes: int, arch: Arch) -> float:
-    """One call: its launches one after another, and never faster than `least_bytes` through DRAM. Needs one launch at least."""
-    return max(sum(launch_us(each, arch) for each in launches), floor_us(0, least_bytes, False, arch))
+    """One call: its launches one after another. `least_bytes`: of the whole call's inputs and outputs, each once."""
+    return sum(launch_us(each, least_bytes, arch) for each in launches)
 
 
-def launch_us(launch: Launch, arch: Arch) -> float:
-    """Microseconds of the model for one launch."""
+def launch_us(launch: Launch, least_bytes: int, arch: Arch) -> float:
+    """Microseconds of the model for one launch. What it moves beyond `least_bytes` is found in L2."""
     work, programs = launch.work, launch.programs
     beside = resident_programs(launch.compiled, arch)
     places = arch.sms * beside
@@ -54,7 +54,8 @@ def launch_us(launch: Launch, arch: Arch) -> float:
         + 2e-12 * work.plain_macs / arch.fp32_tflops
         + 2e-12 * work.lane_ops / arch.fp32_tflops  # a multiply-add counts two, an operation takes as long
     )
-    traffic_s = moved / (L2_RATE * arch.dram_gb_s * 1e9) / _hidden(launch, beside, arch)
+    dram = max(min(moved, least_bytes), moved / L2_RATE)
+    traffic_s = dram / (arch.dram_gb_s * 1e9) / _hidden(launch, beside, arch)
     return LAUNCH_US + 1e6 * max(compute_s, traffic_s) / full
 
 

@@ -2,8 +2,9 @@
 
 Read on standard output, however much is printed: `METRIC name=value` lines, and `name: value` lines after a line `---`.
 The last value of a name counts, but two different values of the objective are a crash, and so are an exit status other
-than 0, no value of the objective, a value that is not finite, and a guard that fails. The worker itself measures
-`wall_s` of the command and `peak_rss_mb`; where one of these is the objective, nothing needs to be printed. The command and
+than 0, no value of the objective, a value that is not finite, and a guard that fails; of an objective that is a product, the
+same holds for each of its parts. The worker itself measures `wall_s` of the command, `peak_rss_mb` and what a GPU's counters
+tell; where one of these is the objective, nothing needs to be printed. The command and
 each guard begin in workspaces of their own, set up alike, so that nothing that the candidate wrote while it ran is run by a
 guard.
 """
@@ -15,6 +16,7 @@ import math
 import re
 from collections.abc import Iterator
 
+from workers.objective import ADDED_LATER, why_not_here
 from workers.session import Session, Stopped
 from workers.trial import CommandPlan, Outcome
 from workers.workspace import Workspace
@@ -29,10 +31,10 @@ _LONGEST_LINE_BYTES = 1024
 class MetricReader:
     """Finds metrics in a stream that arrives in pieces. Its memory is bounded, whatever is printed."""
 
-    def __init__(self, objective: str) -> None:
+    def __init__(self, *decisive: str) -> None:
         self.values: dict[str, float] = {}  # finite ones
-        self.objective_values: list[float] = []  # the different ones, as they came; two are enough to know
-        self._objective = objective
+        # of each metric that decides, the different ones, as they came; two are enough to know
+        self.decisive_values: dict[str, list[float]] = {name: [] for name in decisive}
         self._rest = b""
         self._too_long = False  # the line under way is: it is no metric
         self._in_summary = False
@@ -69,9 +71,10 @@ class MetricReader:
         if found is None:
             return
         name, value = found[1], float(found[2])
-        if name == self._objective and len(self.objective_values) < 2 and value not in self.objective_values:
-            self.objective_values.append(value)
-        if math.isfinite(value) and (name in self.values or name == self._objective or len(self.values) < _MOST_NAMES):
+        decisive = self.decisive_values.get(name)
+        if decisive is not None and len(decisive) < 2 and value not in decisive:
+            decisive.append(value)
+        if math.isfinite(value) and (name in self.values or decisive is not None or len(self.values) < _MOST_NAMES):
             self.values[name] = value
 
 
@@ -80,14 +83,15 @@ def run(session: Session, plan: CommandPlan) -> None:
     with _workspace(session, plan) as workspace:
         session.begin("command")
         session.measured.pop("peak_rss_mb", None)  # the command's, not the setup's
-        reader = MetricReader(session.spec.objective)
+        reader = MetricReader(*session.spec.decisive)
         exited = session.run(("sh", "-c", plan.command), workspace, reader.feed)
         memory_mb = exited.peak_rss_mb
         session.measured["wall_s"] = exited.wall_s
         if not exited.succeeded:
             raise Stopped(Outcome.CRASH, f"the command failed: {exited}{session.last_words()}")
-        if session.spec.objective not in session.measured:
-            _check_objective(reader, session.spec.objective)
+        for name, values in reader.decisive_values.items():
+            if name not in session.measured and (values or name not in ADDED_LATER):
+                _check(name, values, why_not_here(session, name))
         session.reported.update(reader.values)
     for guard in plan.guards:
         with _workspace(session, plan) as workspace:  # what the command left, a conftest.py say, is not there
@@ -111,16 +115,15 @@ def _workspace(session: Session, plan: CommandPlan) -> Iterator[Workspace]:
         yield workspace
 
 
-def _check_objective(reader: MetricReader, objective: str) -> None:
-    """Stopped where the command did not print one finite value of it."""
-    values = reader.objective_values
+def _check(name: str, values: list[float], why_not: str) -> None:
+    """Stopped where the command did not print one finite value of a metric that decides."""
     if not values:
         raise Stopped(
             Outcome.CRASH,
-            f"the command printed no value of {objective}: it should print a line `METRIC {objective}=<number>`",
+            f"the command printed no value of {name}: it should print a line `METRIC {name}=<number>`{why_not}",
         )
     for value in values:
         if not math.isfinite(value):
-            raise Stopped(Outcome.CRASH, f"the value of {objective} is {value}: it must be finite")
+            raise Stopped(Outcome.CRASH, f"the value of {name} is {value}: it must be finite")
     if len(values) > 1:
-        raise Stopped(Outcome.CRASH, f"the command printed two values of {objective}: {values[0]} and {values[1]}")
+        raise Stopped(Outcome.CRASH, f"the command printed two values of {name}: {values[0]} and {values[1]}")

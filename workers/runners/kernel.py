@@ -134,7 +134,7 @@ def _note(session: Session, built: gates.Built, cases: tuple[Case, ...], chip: A
     stand_in = built.stand_in(cases, chip)
     if stand_in is not None:
         session.measured.update(stand_in)
-    elif session.spec.objective == STAND_IN:
+    elif STAND_IN in session.spec.decisive:
         raise Stopped(
             Outcome.CRASH,
             "static_cost cannot be told: a loop's length is not known before the kernel runs; let it follow from the arguments",

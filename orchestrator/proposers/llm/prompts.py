@@ -94,10 +94,10 @@ def messages(desk: Desk, choice: Choice, champion: str, texts: Mapping[str, str]
     count = "one candidate" if choice.count == 1 else f"{choice.count} candidates that do not touch the same lines"
     example = "-0.004" if objective.direction == "minimize" else "+0.004"
     path = min(texts, default="train.py")
-    form = FORMAT.format(count=count, metric=objective.metric, example=example, families=", ".join(FAMILIES), path=path)
+    form = FORMAT.format(count=count, metric=objective.name, example=example, families=", ".join(FAMILIES), path=path)
     parts = (
         _section("What the person who runs this says (program.md)", cut(desk.steering.program(), PROGRAM_CHARS)),
-        _section("Objective", f"{objective.metric}, {better} is better.{_constraints(desk)}\n{_standing(desk)}"),
+        _section("Objective", f"{objective.name}, {better} is better.{_constraints(desk)}\n{_standing(desk)}"),
         _section("What the campaign has learnt", cut(desk.notebook(), NOTEBOOK_CHARS)),
         _section("Being tried at this moment (do not propose these again, keep off their lines)", _pending(desk.ledger)),
         _section(f"The editable files, as they stand on the champion ({champion[:7]})", _files(texts)),

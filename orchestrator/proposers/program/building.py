@@ -46,7 +46,7 @@ def grounds_of(
     def assignment(brief: Brief) -> Assignment:
         return Assignment(
             champion=brief.champion,
-            metric=config.objective.metric,
+            metric=config.objective.name,
             direction=config.objective.direction,
             constraints=constraints,
             globs=tuple(config.target.editable),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import random
 
 import pytest
+from resumable import settings
 from story import BASE, Story
 
-from orchestrator.tournament.constraints import broken_constraint
+from orchestrator.tournament.constraints import broken_constraint, lacking
 from orchestrator.tournament.settings import Constraint
 
 AT_MOST_2_PERCENT_MORE = (Constraint("energy_mj", max_ratio=1.02),)
@@ -44,6 +45,27 @@ def test_a_clear_excess_breaks_a_ratio() -> None:
 def test_without_noise_any_excess_breaks_a_ratio() -> None:
     assert broken([100.0] * 4, [102.5], AT_MOST_2_PERCENT_MORE) is not None
     assert broken([100.0] * 4, [101.5], AT_MOST_2_PERCENT_MORE) is None
+
+
+def test_a_metric_that_the_base_commit_has_no_value_of_is_found_with_its_first_trial() -> None:
+    bounded = settings(constraints=(Constraint("energi_mj", max=1.0),))
+    in_front = settings(front=("m", "energi_mj"))
+    story = Story()
+    assert lacking(story.ledger, bounded) is None
+    story.end(story.start(BASE), 1.0, energy_mj=2.0)
+    for told, key in ((bounded, "objective.constraints"), (in_front, "objective.front")):
+        found = lacking(story.ledger, told)
+        assert found is not None
+        assert found.trial == "t000001"
+        assert found.detail.startswith(f"{key} names energi_mj, and the base commit's own trial gave no such number; it gave e")
+    assert lacking(story.ledger, settings(constraints=(Constraint("energy_mj", max=1.0),), front=("m",))) is None
+
+
+def test_a_metric_of_a_gpu_says_that_there_is_none() -> None:
+    story = Story().baseline(1.0)
+    found = lacking(story.ledger, settings(constraints=(Constraint("peak_vram_mb", max_ratio=1.1),)))
+    assert found is not None
+    assert "its trials have no GPU to measure it on" in found.detail
 
 
 @pytest.mark.parametrize(("bound", "values"), [(Constraint("energy_mj", max=105.0), [100.0, 106.0])])
