@@ -16,12 +16,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workers.kernel.arch import ARCHS
+
 if TYPE_CHECKING:
     from orchestrator.run_directory import RunDirectory
     from orchestrator.views.loading import Record
 
 
 POLICY_NAMES = ("auto", "solo", "greedy", "two-sigma", "three-seeds", "best-of-wave")  # here: their module is slow to import
+
+ARCH_NAMES = tuple(ARCHS)
 
 
 class UsageError(Exception):
@@ -62,6 +66,7 @@ def _said(message: str) -> str:
 
 
 def _exit_code(error: Exception, debug: bool) -> int:
+    from orchestrator.bench import BenchError
     from orchestrator.config import ConfigError
     from orchestrator.journal import JournalError
     from orchestrator.run_directory import RunDirectoryError
@@ -69,7 +74,7 @@ def _exit_code(error: Exception, debug: bool) -> int:
     from orchestrator.views.log import UnknownTrialError
     from orchestrator.views.show import UnknownCandidateError
 
-    wrong = (UsageError, ConfigError, TargetError, RunDirectoryError, UnknownCandidateError, UnknownTrialError)
+    wrong = (UsageError, BenchError, ConfigError, TargetError, RunDirectoryError, UnknownCandidateError, UnknownTrialError)
     if isinstance(error, wrong):
         return 2
     foreseen = ("PoolError", "RepositoryError", "IllegalTransitionError")  # by name: their modules are slow to import
@@ -232,6 +237,20 @@ def _doctor(_given: argparse.Namespace) -> int:
     return 1 if fails else 0
 
 
+def _bench(given: argparse.Namespace) -> int:
+    import json
+
+    from orchestrator.bench import bench, new_target
+
+    if given.new:
+        folder = new_target(given.target, Path.cwd())
+        print(f"{folder}: a target that works as it is; change its four files, then `regatta bench {given.target}`")
+        return 0
+    found = bench(given.target, Path.cwd(), arch=given.arch, seed=given.seed)
+    print(json.dumps(found.as_json(), indent=1) if given.json else found.text())
+    return 0 if found.succeeded else 1
+
+
 def _simulate(given: argparse.Namespace) -> int:
     import json
 
@@ -325,6 +344,12 @@ def _parser() -> argparse.ArgumentParser:
     prepare.add_argument("target", metavar="TARGET", nargs="?", default="nanotrain", help="default: nanotrain")
     prepare.add_argument("--corpus", help="which corpus; default: the subject's own")
     prepare.add_argument("--data-root", metavar="DIR", help="default: $REGATTA_DATA or ~/.cache/regatta")
+    bench = verb("bench", _bench, "one kernel target measured: time and energy, or what is known without a GPU")
+    bench.add_argument("target", metavar="TARGET", help="a folder with a kernel target, or such as kernels/rmsnorm")
+    bench.add_argument("--new", action="store_true", help="write the folder TARGET, with a target to start from")
+    bench.add_argument("--arch", choices=ARCH_NAMES, help="what is compiled for; default: the GPU that is here, else sm_90")
+    bench.add_argument("--seed", metavar="S", type=_whole(0), default=0, help="of held-out shapes and content; default 0")
+    bench.add_argument("--json", action="store_true", help="for programs")
     verb("doctor", _doctor, "what this machine has and lacks, with the command that mends it")
     return parser
 

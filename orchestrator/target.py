@@ -55,7 +55,7 @@ _LEADING_ELSEWHERE = frozenset(
     {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX", "GIT_NAMESPACE"}
 )
 SEALED_BY_RUNNER = {"train": ("prepare.py",), "kernel": ("reference.py", "cases.py"), "command": ()}
-_FILES_BY_RUNNER = {"train": ("prepare.py", "train.py"), "kernel": ("kernel.py", "reference.py", "cases.py")}
+FILES_BY_RUNNER = {"train": ("prepare.py", "train.py"), "kernel": ("kernel.py", "reference.py", "cases.py")}
 
 
 def shipped_subjects() -> dict[str, Path]:
@@ -187,7 +187,7 @@ def scope_of(files_at_base: tuple[str, ...], editable: tuple[str, ...], runner: 
             "target.runner: the target has no prepare.py (as a training has) and no cases.py (as a kernel has), so it is "
             "measured by a command: give target.command"
         )
-    missing = [name for name in _FILES_BY_RUNNER.get(chosen, ()) if name not in files_at_base]
+    missing = [name for name in FILES_BY_RUNNER.get(chosen, ()) if name not in files_at_base]
     if missing:
         raise TargetError(f"target.runner: {chosen} needs {' and '.join(missing)} in the target; or give target.command")
     sealed_names = SEALED_BY_RUNNER[chosen]

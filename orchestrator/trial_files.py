@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 
-from orchestrator.run_directory import RunDirectory
-from workers.trial import Measurement
+import msgspec
 
-_ELSEWHERE = ("log", "telemetry", "measured", "reported")
+from orchestrator.run_directory import RunDirectory
+from workers.trial import CaseRow, Measurement
+
+_ELSEWHERE = ("log", "telemetry", "measured", "reported", "cases")
+_CASES = "cases.json"
 LIVE_BYTES = 4 << 20  # of the log of a running trial; when it ends, the log is what the worker kept of it
 _ENOUGH = b"\n[... more than can be shown while it runs ...]\n"
 
@@ -22,8 +25,17 @@ def keep(run: RunDirectory, found: Measurement) -> None:
         (folder / "telemetry.jsonl").write_text("\n".join(rows) + "\n")
     plain = {name: getattr(found, name) for name in found.__slots__ if name not in _ELSEWHERE}
     plain |= {"measured": dict(found.measured), "reported": dict(found.reported)}
-    plain |= {"cases": [{name: getattr(row, name) for name in row.__slots__} for row in found.cases]}
     (folder / "measurement.json").write_text(json.dumps(plain, indent=1) + "\n")
+    if found.cases:
+        (folder / _CASES).write_bytes(msgspec.json.format(msgspec.json.encode(found.cases), indent=1))
+
+
+def cases_of(run: RunDirectory, trial: str) -> tuple[CaseRow, ...]:
+    """The cases of a kernel as a trial measured them; nothing where it did not come to that."""
+    try:
+        return msgspec.json.decode((run.trial(trial) / _CASES).read_bytes(), type=tuple[CaseRow, ...])
+    except (FileNotFoundError, msgspec.DecodeError):  # the second: cut off as the machine went down
+        return ()
 
 
 def add_to_log(run: RunDirectory, trial: str, more: bytes) -> None:

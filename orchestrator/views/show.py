@@ -11,8 +11,9 @@ from orchestrator.events import Purpose
 from orchestrator.ledger import Candidate, CandidateState, Ledger, Trial
 from orchestrator.proposers.llm.record import tokens_used
 from orchestrator.quoting import quoted
-from orchestrator.trial_files import end_of_log
+from orchestrator.trial_files import cases_of, end_of_log
 from orchestrator.views.beside import constraint_lines, parts_text
+from orchestrator.views.cases import compared
 from orchestrator.views.company import blocks_of, explanation, sent_solo, told
 from orchestrator.views.diffs import diff_of
 from orchestrator.views.front import front_lines, front_status, stand_of
@@ -137,9 +138,26 @@ def about(record: Record, candidate: Candidate) -> str:
             earlier = f"{len(candidate.trials) - len(shown)} earlier ones: regatta export {record.run.path} --rows trials"
             text.append(f"    {earlier} --format tsv")
         text += [_trial_line(ledger, ledger.trials[name]) for name in shown]
+    cases = case_lines(record, candidate)
+    if cases:
+        beside = commit_name(ledger, candidate.base or "")
+        text += ["", f"  the cases in which it differs from {beside}:", *(f"    {line}" for line in cases)]
     if failed is not None:
         text += ["", quoted(end_of_log(record.run, failed.id), LOG_CHARACTERS, f"the end of what {failed.id} printed")]
     return "\n".join([*text, "", _capped(record, candidate) or "(it changes nothing)"])
+
+
+def case_lines(record: Record, candidate: Candidate) -> list[str]:
+    """Why a kernel is faster or slower: case by case, what was compiled and measured of it and of what it was raced against."""
+    ledger = record.ledger
+    if ledger.opened is None or ledger.opened.runner != "kernel":
+        return []
+    sides = []
+    for commit in (candidate.base, candidate.commit):
+        trials = ledger.trials_of.get(commit or "", [])
+        ok = [trial.id for trial in trials if trial.ended is not None and trial.ended.outcome is Outcome.OK]
+        sides.append(cases_of(record.run, ok[-1]) if ok else ())
+    return compared(*sides)
 
 
 def _rows(record: Record, candidate: Candidate, failed: Trial | None) -> list[tuple[str, str]]:
