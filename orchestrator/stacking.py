@@ -12,6 +12,7 @@ from orchestrator.admission import subject_line
 from orchestrator.composing import ClashError, Composer
 from orchestrator.events import Admitted, ChampionMoved, Conflicted, Evidence, StackBuilt
 from orchestrator.ledger import Candidate, Ledger, Stack
+from workers.trial import MODELLED
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class Stacking:
         metric = ledger.objective
         if is_tip and final is not None:
             stderr = ledger.book.stderr(built.commit)
-            printed = ", reported" if _is_reported(ledger, built.commit) else ""
+            printed = ", modelled" if metric in MODELLED else ", reported" if _is_reported(ledger, built.commit) else ""
             measured = f"{metric} {final.mean:.6g} ± {_short(stderr)} (n={final.samples}{printed})"
         else:
             measured = f"{metric} not measured alone, but as part of stack {built.stack}"

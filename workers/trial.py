@@ -43,6 +43,10 @@ class Provenance(StrEnum):
 
     MEASURED = "measured"  # the worker itself
     REPORTED = "reported"  # printed by the code under test, believed because a person chose to
+    MODELLED = "modelled"  # by the worker, from what is known without measuring: a stand-in (workers/kernel/cost.py)
+
+
+MODELLED = frozenset({"static_cost"})  # metrics that no one measures
 
 
 @dataclass(frozen=True, slots=True)

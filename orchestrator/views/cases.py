@@ -32,8 +32,9 @@ def case_table(rows: Sequence[CaseRow]) -> list[str]:
 
 
 def compared(before: Sequence[CaseRow], after: Sequence[CaseRow]) -> list[str]:
-    """The cases in which two commits differ, each fact as `before -> after`; nothing where they are the same."""
-    old: Mapping[str, CaseRow] = {row.case: row for row in before}
+    """The cases in which two commits differ, each fact as `before -> after`; nothing where they are the same. Held-out shapes
+    are other ones in each trial, so they are left out."""
+    old: Mapping[str, CaseRow] = {row.case: row for row in before if row.role != "held_out"}
     pairs = [(old[row.case], row) for row in after if row.case in old]
     columns = [
         ("median µs", [(_microseconds(a.latency_us), _microseconds(b.latency_us)) for a, b in pairs]),

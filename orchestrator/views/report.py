@@ -26,12 +26,12 @@ from orchestrator.views.plain import one_line, plain
 from orchestrator.views.progress import DARK, LIGHT, draw
 from orchestrator.views.rules import Rule, rule_of
 from orchestrator.views.standing import leak_bound, limit_stands, numbers_of, told_effect
-from orchestrator.views.status import CommitStatus, Status, earned_text, held_out_text, status
+from orchestrator.views.status import WHO_MEASURED, CommitStatus, Status, earned_text, held_out_text, status
 from orchestrator.views.stories import commit_name, evidence_lines, finals_of, near_misses, worth_porting
 from orchestrator.views.strips import Strip, strip_of
 from orchestrator.views.summary import fetch_line
 from orchestrator.views.words import better, change, clock, duration, number
-from workers.trial import Outcome
+from workers.trial import Outcome, Provenance
 
 ROWS_SHOWN = 2000  # a page with more is of no use; `regatta export` has them all
 FAILURES_SHOWN = 100
@@ -145,6 +145,7 @@ def _context(record: Record, now: float | None) -> dict[str, Any]:
     rest = [candidate for candidate in reversed(ledger.candidates.values()) if candidate.id not in told]
     return {
         "status": standing,
+        "who_measured": WHO_MEASURED[Provenance(standing.objective.provenance)],
         "earned": [earned_text(each) for each in standing.proposers],
         "families": [earned_text(each) for each in by_family(ledger)[:20]],
         "state": _state(standing),

@@ -21,6 +21,20 @@ _PROTECTS = {
     "processes": "a trial leaves the machine's processes to others",
     "disk": "a trial leaves the machine's disk to others",
     "memory": "a trial leaves the machine's memory to others",
+    # of kernels: what is measured is a kernel, computed anew in every call, and the same whoever looks
+    "entry": "a kernel is reached as kernel_fn(*inputs), whoever calls it",
+    "no kernel": "what is measured is a Triton kernel that kernel_fn launches, for every shape",
+    "import": "a kernel needs Triton, torch's memory and mathematics, and nothing of the machine or of its neighbours",
+    "torch computes": "the work is done in the kernel: what torch computes is the baseline",
+    "caught errors": "a launch that fails is seen to fail, and nothing takes its place",
+    "state": "nothing is remembered from one call to the next, and nothing happens when the file is imported",
+    "replaced": "nothing of Python's, torch's or Triton's is replaced",
+    "reflection": "the source says what it does",
+    "identity": "a call does not know which memory it was given",
+    "machine": "streams, clocks and settings are the worker's",
+    "deferred work": "what a call does is done when it returns",
+    "two faces": "what is checked is what is compiled",
+    "wrong": "an answer is as near to the oracle as the field's own implementation allows",
 }
 
 

@@ -11,7 +11,7 @@ from orchestrator.ledger import Candidate, CandidateState, Ledger, Trial
 from orchestrator.tournament import limits
 from orchestrator.tournament.settings import Prices
 from orchestrator.views.loading import prices_of
-from workers.trial import PEAK_VRAM_MB, TRIAL_ENERGY_J, Outcome, Provenance
+from workers.trial import MODELLED, PEAK_VRAM_MB, TRIAL_ENERGY_J, Outcome, Provenance
 
 # What the worker itself measures under the command runner; all else there is printed by the command.
 _WORKER_MEASURES = frozenset({"wall_s", "peak_rss_mb", PEAK_VRAM_MB, TRIAL_ENERGY_J})
@@ -133,7 +133,10 @@ def mean_of(ledger: Ledger, commit: str) -> float | None:
 
 
 def provenance(ledger: Ledger, config: Config) -> Provenance:
-    """Who measured the objective: `reported` as soon as one trial's number was only printed."""
+    """Who measured the objective: `reported` as soon as one trial's number was only printed; `modelled` where it is a stand-in
+    by a model, which nobody measured."""
+    if MODELLED.intersection(config.objective.parts):
+        return Provenance.MODELLED
     ended = [t.ended for t in ledger.trials.values() if t.ended is not None and t.ended.outcome is Outcome.OK]
     if ended:
         printed = any(ledger.objective not in each.measured for each in ended)

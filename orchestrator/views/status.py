@@ -22,7 +22,7 @@ from orchestrator.views.loading import Record, prices_of
 from orchestrator.views.plain import one_line
 from orchestrator.views.standing import HeldOut, held_out, limit_stands, mean_of, provenance, time_left_s, workers_of
 from orchestrator.views.words import better, duration, number, plural, with_error
-from workers.trial import Outcome
+from workers.trial import Outcome, Provenance
 
 WORKERS_SHOWN = 16
 
@@ -266,8 +266,15 @@ def _state_text(status: Status) -> str:
             return f"interrupted after {ran}; go on with: regatta resume {status.run_dir}"
 
 
+WHO_MEASURED = {
+    Provenance.MEASURED: "measured by the worker",
+    Provenance.REPORTED: "reported (printed by the command)",
+    Provenance.MODELLED: "modelled: a stand-in, which no one measured",
+}
+
+
 def _who_measured(status: Status) -> str:
-    return "measured by the worker" if status.objective.provenance == "measured" else "reported (printed by the command)"
+    return WHO_MEASURED[Provenance(status.objective.provenance)]
 
 
 def _commit_text(commit: CommitStatus) -> str:
