@@ -15,7 +15,7 @@ from orchestrator.events import EndState
 from orchestrator.fleet.choice import Because, FleetStop, NextTurn, Standing, next_turn, worth
 from orchestrator.fleet.config import FleetConfig
 from orchestrator.fleet.directory import FleetDirectory
-from orchestrator.fleet.standing import MemberRecord, read_member, read_members, rules_of
+from orchestrator.fleet.standing import MemberRecord, failures, read_member, read_members, rules_of
 from orchestrator.head import Interruption, Say, Shared, cluster_of, end_what_was_left, work
 from orchestrator.tournament.settings import Limits
 from orchestrator.views.words import duration, plural
@@ -66,6 +66,7 @@ class _Session:
         self._members = {member.name: member for member in config.members}
         self._idle: set[str] = set()  # whose last turn brought nothing
         self._turns: list[str] = []
+        self._asks_again = False
         # A fleet that had ended asks everyone once more, as `resume` of a run does: a file of proposals may have grown.
         self._asks_again = isinstance(next_turn(self._standings(), self._rules), FleetStop)
 
