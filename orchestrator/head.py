@@ -107,6 +107,7 @@ def end_what_was_left(directory: OwnedDirectory, say: Say) -> None:
     left = directory.ray_left_behind()
     if left is not None:
         ended = reap(left)
+        directory.head_file.unlink(missing_ok=True)
         say(f"the former head was killed; ended {ended} processes that its Ray had left")
 
 

@@ -63,8 +63,8 @@ def open_new(config_path: str, overrides: Sequence[str], run_dir: Path | None, w
     return open_config(config, working_dir / (run_dir if run_dir is not None else Path("runs") / config.name), working_dir)
 
 
-def open_config(config: Config, path: Path, working_dir: Path) -> RunDirectory:
-    """As `open_new`, at `path`, from a config that was read already."""
+def open_config(config: Config, path: Path, working_dir: Path, campaigns: int = 1) -> RunDirectory:
+    """As `open_new`, at `path`, from a config that was read already; `campaigns` share its limits and its error rate."""
     target = resolve_target(config.target.repo, working_dir)
     refuse_existing(path)
     config = _with_absolute_paths(config, working_dir)
@@ -81,7 +81,7 @@ def open_config(config: Config, path: Path, working_dir: Path) -> RunDirectory:
         config = with_runner(config, "train" if scoping.runner == "train" else "command")
         draft.config.write_text(dump_config(config), encoding="utf-8")
         journal = Journal.create(draft.journal)
-        planned = planned_candidates(config, made)
+        planned = planned_candidates(config, made, campaigns)
         opened = ev.CampaignOpened(config.name, base, config.target.repo, scoping.runner, config.seed, planned, target.folder)
         journal.append(opened, time.time())
         for text in _warnings(config, scoping):
@@ -246,12 +246,12 @@ def limits_of(given: GivenLimits) -> Limits:
     )
 
 
-def planned_candidates(config: Config, made: tuple[AnyProposer, ...]) -> int:
-    """Over how many candidates the error rate is spent: the least that a limit or the proposers allow."""
+def planned_candidates(config: Config, made: tuple[AnyProposer, ...], campaigns: int = 1) -> int:
+    """Over how many candidates the error rate is spent: the least that a limit or the proposers of all `campaigns` allow."""
     known = [limit for limit in (config.limits.candidates, config.limits.trials) if limit is not None]
     counts = [proposer.planned() for proposer in made]
     if all(count is not None for count in counts):
-        known.append(sum(count for count in counts if count is not None))
+        known.append(campaigns * sum(count for count in counts if count is not None))
     return max(1, min(known)) if known else PLANNED_WHEN_UNKNOWN
 
 

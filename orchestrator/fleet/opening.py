@@ -30,7 +30,7 @@ def _open_members(config: FleetConfig, folder: Path, working_dir: Path) -> None:
     found: list[list[str]] = []
     for member in config.members:
         try:
-            open_config(member.config, folder / member.name, working_dir)
+            open_config(member.config, folder / member.name, working_dir, campaigns=len(config.members))
             found.append([])
         except (ConfigError, TargetError) as error:
             found.append(list(error.problems) if isinstance(error, ConfigError) else [str(error)])

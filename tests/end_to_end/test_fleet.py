@@ -286,3 +286,19 @@ def test_a_directory_that_is_taken_is_refused(place: Place) -> None:
     assert done.returncode == 2
     assert "not empty" in done.stderr
     assert [path.name for path in (place.path / "taken").iterdir()] == ["file"]
+
+
+def test_a_target_that_cannot_go_on_ends_alone_and_the_fleet_with_1(place: Place) -> None:
+    make(place, objective={"metric": "latency_us", "direction": "maximize"}, limits={"candidates": 6})
+    broken = place.path / "kernels/a/measure.py"
+    broken.write_text("raise ValueError('no such data')\n")
+    place.git("commit", "--quiet", "--all", "-m", "broken", at="kernels")
+    done = place.regatta("run", "fleet.yaml")
+    assert done.returncode == 1
+    assert "1 target could not go on: a: the base commit's own trial ended as crash" in done.stderr
+    assert "type: regatta log" in done.stderr
+    status = place.status("runs/fleet")
+    assert status["state"] == "failed"
+    states = {each["target"]: (each["state"], each["turns"]) for each in status["targets"]}
+    assert states["a"] == ("failed", 1)
+    assert all(state == "finished" for name, (state, _) in states.items() if name != "a")
