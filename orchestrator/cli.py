@@ -261,6 +261,8 @@ def _simulate(given: argparse.Namespace) -> int:
     from orchestrator.simulator.landscape import load_landscape
     from orchestrator.simulator.telling import forecast_text
 
+    if fleet_verbs.is_fleet(given.config):
+        raise UsageError(f"{given.config}: has several targets; a night is played of one: give a config with target.repo")
     config = limited_to(load_config(given.config), given.trials, given.hours)
     landscape = load_landscape(given.landscape)
     if given.gpus is not None:

@@ -47,6 +47,8 @@ class Holder:
 class OwnedDirectory:
     """Paths of one directory, and its lock. Makes nothing unless a method says so."""
 
+    look = "watch"  # the verb that shows what its holder does
+
     def __init__(self, path: Path) -> None:
         self.path = path
         self.head_file = path / "head.json"
@@ -76,7 +78,7 @@ class OwnedDirectory:
                 holder = self._written_holder()
                 who = f"process {holder.pid} on {holder.host}" if holder else "another process"
                 raise RunDirectoryError(
-                    f"{self.path}: is in use by {who}; watch it with `regatta watch {self.path}` "
+                    f"{self.path}: is in use by {who}; look at it with `regatta {self.look} {self.path}` "
                     f"or end it with `regatta stop {self.path}`"
                 )
             os.ftruncate(descriptor, 0)

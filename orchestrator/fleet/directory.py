@@ -20,6 +20,8 @@ from orchestrator.run_directory import FLEET_CONFIG, RunDirectory
 class FleetDirectory(OwnedDirectory):
     """Paths of one fleet. Makes nothing unless a method says so."""
 
+    look = "status"
+
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self.config = path / FLEET_CONFIG

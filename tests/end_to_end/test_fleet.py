@@ -270,6 +270,13 @@ def test_what_is_wrong_with_any_target_is_found_before_anything_is_made(place: P
     assert not (place.path / "runs").exists()
 
 
+def test_simulate_takes_one_target(place: Place) -> None:
+    make(place)
+    done = place.regatta("simulate", "fleet.yaml", "--landscape", "any.yaml")
+    assert done.returncode == 2
+    assert "several targets" in done.stderr
+
+
 def test_a_missing_file_of_proposals_is_named_once(place: Place) -> None:
     make(place, proposers=[{"kind": "replay", "path": "gone.jsonl"}])
     done = place.regatta("run", "fleet.yaml")

@@ -20,6 +20,7 @@ from orchestrator.fleet.standing import read_members, rules_of
 from orchestrator.owned_directory import RunDirectoryError
 from orchestrator.run_directory import RunDirectory
 from orchestrator.views.fleet import fleet_status, fleet_text, load_fleet_record
+from orchestrator.views.fleet_report import write_fleet_report
 from orchestrator.views.loading import entries, load
 
 
@@ -101,6 +102,7 @@ def test_while_one_process_runs_a_fleet_no_other_runs_it_or_a_member(place: Path
         done = subprocess.run([regatta, "resume", f"runs/two{what}"], cwd=place, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "is in use by process" in done.stderr
+    assert "regatta status" in done.stderr
     assert "regatta stop" in done.stderr
 
 
@@ -117,6 +119,14 @@ def test_before_the_first_turn_nothing_is_known_and_the_first_target_is_next(pla
         (None, None, None, 0)
     ] * 2
     assert "the whole, by share: 1 times as fast as the baseline" in fleet_text(status)
+
+
+def test_a_report_tells_of_targets_that_were_not_measured_yet(place: Path) -> None:
+    fleet = opened(place)
+    page = write_fleet_report(load_fleet_record(fleet), 0.0).read_text()
+    assert [
+        name for name in "ab" if f'href="{name}/report.html"' in page and (fleet.path / name / "report.html").is_file()
+    ] == ["a", "b"]
 
 
 def test_an_idea_of_a_person_is_something_to_go_on_with(place: Path) -> None:
