@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 
 from orchestrator.events import EndState
-from orchestrator.fleet.choice import Because, FleetStop, NextTurn, Standing, next_turn, worth
+from orchestrator.fleet.choice import HOPE_LEFT, Because, FleetStop, NextTurn, Standing, next_turn, worth
 from orchestrator.fleet.config import FleetConfig
 from orchestrator.fleet.directory import FleetDirectory
 from orchestrator.fleet.standing import MemberRecord, failures, read_member, read_members, rules_of
@@ -130,4 +130,5 @@ def turn_line(number: int, turn: NextTurn, standings: Sequence[Standing]) -> str
 def _hope(standing: Standing) -> str:
     if not standing.turns_since_keep:
         return ""
-    return f", halved for each of the {plural(standing.turns_since_keep, 'turn')} since its last keep"
+    factor = HOPE_LEFT**standing.turns_since_keep
+    return f" × {factor:g} for {plural(standing.turns_since_keep, 'turn')} since its last keep"
