@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.fleet import verbs as fleet_verbs
 from workers.kernel.arch import ARCHS
 
 if TYPE_CHECKING:
@@ -89,15 +90,22 @@ def _exit_code(error: Exception, debug: bool) -> int:
 def _run(given: argparse.Namespace) -> int:
     from orchestrator.opening import open_new
 
+    if fleet_verbs.is_fleet(given.config):
+        return fleet_verbs.run(given.config, given.set, given.run_dir)
     run = open_new(given.config, given.set, given.run_dir, Path.cwd())
     return _work(run.path, ())
 
 
 def _resume(given: argparse.Namespace) -> int:
+    fleet = fleet_verbs.fleet_at(given.run)
     for override in given.set:
-        if not override.startswith("limits."):
-            raise UsageError(f"--set {override}: a run keeps its rules to the end; `resume` can only change limits.…")
-    return _work(given.run, given.set)
+        if not override.startswith("limits.") and not (fleet is not None and override.startswith("turn.")):
+            turns = "" if fleet is None else " and turn.…"
+            raise UsageError(f"--set {override}: a run keeps its rules to the end; `resume` can only change limits.…{turns}")
+    if fleet is not None:
+        return fleet_verbs.resume(fleet, given.set)
+    with fleet_verbs.fleet_around(given.run):
+        return _work(given.run, given.set)
 
 
 def _work(path: Path, overrides: Sequence[str]) -> int:
@@ -133,6 +141,9 @@ def _status(given: argparse.Namespace) -> int:
 
     from orchestrator.views.status import status, status_text
 
+    fleet = fleet_verbs.fleet_at(given.run)
+    if fleet is not None:
+        return fleet_verbs.status(fleet, as_json=given.json)
     found = status(_load(given.run), time.time())
     print(json.dumps(found.as_json(), indent=1) if given.json else status_text(found))
     return 0
@@ -164,6 +175,9 @@ def _log(given: argparse.Namespace) -> int:
 def _show(given: argparse.Namespace) -> int:
     from orchestrator.views.show import show
 
+    fleet = fleet_verbs.fleet_at(given.run)
+    if fleet is not None and given.candidate is None:
+        return fleet_verbs.status(fleet, as_json=False)
     print(show(_load(given.run), given.candidate))
     return 0
 
@@ -171,6 +185,9 @@ def _show(given: argparse.Namespace) -> int:
 def _report(given: argparse.Namespace) -> int:
     from orchestrator.views.report import write_report
 
+    fleet = fleet_verbs.fleet_at(given.run)
+    if fleet is not None:
+        return fleet_verbs.report(fleet)
     print(write_report(_load(given.run)))
     return 0
 
@@ -178,6 +195,9 @@ def _report(given: argparse.Namespace) -> int:
 def _export(given: argparse.Namespace) -> int:
     from orchestrator.views.export import export
 
+    fleet = fleet_verbs.fleet_at(given.run)
+    if fleet is not None:
+        return fleet_verbs.export(fleet, given.rows, given.format)
     for line in export(_load(given.run), given.rows, given.format):
         print(line)
     return 0
@@ -202,7 +222,7 @@ def _stop(given: argparse.Namespace) -> int:
     from orchestrator.head import stop
     from orchestrator.run_directory import RunDirectory
 
-    print(stop(RunDirectory.existing(given.run)))
+    print(stop(fleet_verbs.fleet_at(given.run) or RunDirectory.existing(given.run)))
     return 0
 
 
@@ -259,6 +279,8 @@ def _simulate(given: argparse.Namespace) -> int:
     from orchestrator.simulator.landscape import load_landscape
     from orchestrator.simulator.telling import forecast_text
 
+    if fleet_verbs.is_fleet(given.config):
+        raise UsageError(f"{given.config}: has several targets; a night is played of one: give a config with target.repo")
     config = limited_to(load_config(given.config), given.trials, given.hours)
     landscape = load_landscape(given.landscape)
     if given.gpus is not None:
@@ -295,7 +317,9 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     def run_argument(added: argparse.ArgumentParser) -> None:
-        added.add_argument("run", metavar="RUN", type=Path, help="a run directory, such as runs/demo")
+        added.add_argument(
+            "run", metavar="RUN", type=Path, help="a run directory, such as runs/demo; a fleet's, or a target's in it"
+        )
 
     def set_argument(added: argparse.ArgumentParser) -> None:
         added.add_argument("--set", metavar="key.path=value", action="append", default=[], help="override a key of the config")

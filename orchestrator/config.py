@@ -269,7 +269,7 @@ def parse_config(text: str, source: str, overrides: Sequence[str] = ()) -> Confi
     try:
         return Config.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(problems(error, places, _keys_at)) from None
+        raise ConfigError(problems(error, places, keys_at)) from None
 
 
 def dump_config(config: Config) -> str:
@@ -287,10 +287,10 @@ def with_runner(config: Config, runner: str) -> Config:
         return Config.model_validate(data)
     except ValidationError as error:
         places = Places(f"with runner {runner}", None, {})
-        raise ConfigError(problems(error, places, _keys_at)) from None
+        raise ConfigError(problems(error, places, keys_at)) from None
 
 
-def _keys_at(loc: Sequence[str | int]) -> tuple[str, ...]:
+def keys_at(loc: Sequence[str | int]) -> tuple[str, ...]:
     """The keys allowed under pydantic's path `loc`."""
     section: type[BaseModel] = Config
     for part in loc:

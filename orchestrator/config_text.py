@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 KeysAt = Callable[[Sequence[str | int]], tuple[str, ...]]
+Moved = Callable[[Sequence[str | int]], tuple[str | int, ...]]
 
 
 class ConfigError(ValueError):
@@ -205,13 +206,16 @@ def _without_tag(loc: Sequence[str | int]) -> tuple[str | int, ...]:
     return (*loc[:2], *loc[3:]) if len(loc) > 2 and loc[0] == "proposers" else tuple(loc)
 
 
-def problems(error: ValidationError, places: Places, keys_at: KeysAt) -> list[str]:
-    """One line about each of pydantic's errors, in the order of the file, what came by `--set` last."""
-    found = [_problem(each, places, keys_at) for each in error.errors(include_url=False)]
+def problems(error: ValidationError, places: Places, keys_at: KeysAt, given_at: Moved = tuple) -> list[str]:
+    """One line about each of pydantic's errors, in the order of the file, what came by `--set` last.
+
+    `given_at` says where in the file a key of the checked data was given, where that is elsewhere.
+    """
+    found = [_problem(each, places, keys_at, given_at) for each in error.errors(include_url=False)]
     return [f"{place}: {said}" for _, place, said in sorted(found, key=lambda problem: problem[0])]
 
 
-def _problem(error: ErrorDetails, places: Places, keys_at: KeysAt) -> tuple[float, str, str]:
+def _problem(error: ErrorDetails, places: Places, keys_at: KeysAt, given_at: Moved) -> tuple[float, str, str]:
     """Line, place and text."""
     context, kind, given = error.get("ctx", {}), error["type"], error.get("input")
     loc = _without_tag(error["loc"])
@@ -228,6 +232,7 @@ def _problem(error: ErrorDetails, places: Places, keys_at: KeysAt) -> tuple[floa
         said = f"given {shown(given)}; {_TEXTS.get(context['pattern'], 'text that matches ' + context['pattern'])}"
     else:
         said = f"given {shown(given)}; {error['msg'][:1].lower()}{error['msg'][1:]}"
+    loc = given_at(loc)
     key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).lstrip(".")
     line, place = places.of(loc)
     return line, place, f"{key or 'the file'}: {said}"

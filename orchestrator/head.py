@@ -12,15 +12,18 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.campaign import Campaign, End
+from orchestrator.config import Config
 from orchestrator.events import EndState, Event, Note
 from orchestrator.metrics import Metrics
 from orchestrator.notebook.keeping import NotebookFile, knob_names
 from orchestrator.opening import Parts, open_parts
-from orchestrator.pool import Pool, reap
+from orchestrator.owned_directory import OwnedDirectory
+from orchestrator.pool import Cluster, Pool, reap
 from orchestrator.run_directory import RunDirectory, RunDirectoryError
 from orchestrator.views.log import line_for
 
@@ -32,42 +35,110 @@ OnTick = Callable[[float, "Mapping[str, Progress]"], None]
 STOP_PATIENCE_S = 60.0
 
 
-def work(run: RunDirectory, overrides: Sequence[str], say: Say) -> End:
-    """Run a campaign to its end. Raises `RunDirectoryError` when another process holds the run, `PoolError` without Ray."""
+class Interruption:
+    """What Ctrl-C or SIGTERM has asked for. Once: stop in order. Twice: at once; the journal has everything that happened, and
+    `resume` goes on from there."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._stop: Callable[[], None] | None = None
+
+    @contextlib.contextmanager
+    def noticed(self) -> Iterator[None]:
+        """Take the signals for the time of the block."""
+        before: dict[int, Any] = {number: signal.signal(number, self._hear) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    @contextlib.contextmanager
+    def stopping(self, campaign: Campaign) -> Iterator[None]:
+        """Have `campaign` stop in order when that is asked for, or was asked for before it began."""
+        self._stop = campaign.interrupt
+        if self.asked:
+            campaign.interrupt()
+        try:
+            yield
+        finally:
+            self._stop = None
+
+    def _hear(self, _number: int, _frame: FrameType | None) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+        if self._stop is not None:
+            self._stop()
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What heads that follow each other in one process have in common; none of them ends it."""
+
+    cluster: Cluster
+    interruption: Interruption
+
+
+def work(run: RunDirectory, overrides: Sequence[str], say: Say, shared: Shared | None = None) -> End:
+    """Run a campaign to its end. Raises `RunDirectoryError` when another process holds the run, `PoolError` without Ray.
+
+    With `shared`, on the Ray and under the signals of whoever calls, and in plain lines wherever they go.
+    """
     with run.locked(time.time()):
-        left = run.ray_left_behind()
-        if left is not None:
-            ended = reap(left)
-            say(f"the former head was killed; ended {ended} processes that its Ray had left")
+        end_what_was_left(run, say)
         parts = open_parts(run, overrides)
         try:
-            return _work(parts, say)
+            if shared is not None:
+                return _work(parts, say, shared)
+            cluster = cluster_of(parts.config)
+            run.note_ray(cluster.temp_dir)
+            try:
+                return _work(parts, say, Shared(cluster, Interruption()), alone=True)
+            finally:
+                cluster.close()
+                run.head_file.unlink(missing_ok=True)
         finally:
             parts.close()
 
 
-def _work(parts: Parts, say: Say) -> End:
-    config, run = parts.config, parts.run
+def end_what_was_left(directory: OwnedDirectory, say: Say) -> None:
+    """End the Ray of a process that held `directory` and was killed. The caller holds it now."""
+    left = directory.ray_left_behind()
+    if left is not None:
+        ended = reap(left)
+        directory.head_file.unlink(missing_ok=True)
+        say(f"the former head was killed; ended {ended} processes that its Ray had left")
+
+
+def cluster_of(config: Config) -> Cluster:
+    """The Ray that a config asks for, not started yet."""
+    return Cluster(config.cluster.address, config.cluster.cpu_slots, config.trial.cpus)
+
+
+def _work(parts: Parts, say: Say, shared: Shared, *, alone: bool = False) -> End:
     metrics = Metrics(parts.settings.prices)
     metrics.catch_up(parts.ledger)
-    metrics_port, taken = _serve(metrics, config.metrics.port)
+    metrics_port, taken = _serve(metrics, parts.config.metrics.port)
     pool = Pool(
-        address=config.cluster.address,
-        cpu_slots=config.cluster.cpu_slots,
-        gpus=config.trial.gpus,
-        cpus=config.trial.cpus,
+        cluster=shared.cluster,
+        gpus=parts.config.trial.gpus,
         base_bundle=parts.repository.base_bundle(),
         arrivals=queue.SimpleQueue(),
     )
-    run.note_ray(pool.temp_dir)
     campaign = Campaign(parts, pool, [lambda event, at: metrics.observe(event, parts.ledger, at)])
+    interruption = shared.interruption
     try:
-        with _watching(parts, campaign, say) as on_tick, _signals(campaign), _taking_notes(parts, on_tick) as ticked:
+        with contextlib.ExitStack() as around:
+            on_tick = around.enter_context(_watching(parts, campaign, say, live=alone and sys.stdout.isatty()))
+            if alone:
+                around.enter_context(interruption.noticed())
+            around.enter_context(interruption.stopping(campaign))
+            ticked = around.enter_context(_taking_notes(parts, on_tick))
             return campaign.run(metrics_port, ticked, [] if taken is None else [taken])
     finally:
         pool.close()
         metrics.close()
-        run.head_file.unlink(missing_ok=True)
 
 
 def _serve(metrics: Metrics, port: int) -> tuple[int, Note | None]:
@@ -80,9 +151,9 @@ def _serve(metrics: Metrics, port: int) -> tuple[int, Note | None]:
 
 
 @contextlib.contextmanager
-def _watching(parts: Parts, campaign: Campaign, say: Say) -> Iterator[OnTick]:
-    """Show the work: a live view on a terminal, else one plain line for each thing worth knowing."""
-    if sys.stdout.isatty():
+def _watching(parts: Parts, campaign: Campaign, say: Say, *, live: bool) -> Iterator[OnTick]:
+    """Show the work: a live view, or one plain line for each thing worth knowing."""
+    if live:
         from orchestrator.views.live import LiveView
 
         with LiveView(parts.ledger, parts.config, parts.run) as view:
@@ -121,25 +192,8 @@ def _taking_notes(parts: Parts, on_tick: OnTick) -> Iterator[OnTick]:
         notes.write()
 
 
-@contextlib.contextmanager
-def _signals(campaign: Campaign) -> Iterator[None]:
-    """Once: stop in order. Twice: at once; the journal has everything that happened, and `resume` goes on from there."""
-
-    def handle(_number: int, _frame: FrameType | None) -> None:
-        if campaign.interrupted:
-            raise KeyboardInterrupt
-        campaign.interrupt()
-
-    before: dict[int, Any] = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def stop(run: RunDirectory) -> str:
-    """Ask the head of a run to stop, as Ctrl-C does, and wait until it has. Raises `RunDirectoryError`."""
+def stop(run: OwnedDirectory) -> str:
+    """Ask whoever runs a run, or a fleet, to stop, as Ctrl-C does, and wait until it has. Raises `RunDirectoryError`."""
     holder = run.holder()
     if holder is None:
         return f"{run.path} is not running"

@@ -17,6 +17,7 @@ from orchestrator import proposers
 from orchestrator.admission import Admission
 from orchestrator.composing import Composer
 from orchestrator.config import Config, ConfigError, Llm, Program, ProposerEntry, Replay, dump_config, load_config, with_runner
+from orchestrator.config import Limits as GivenLimits
 from orchestrator.confinement import HARMLESS, Sandbox, UnconfinedError, sandbox_for
 from orchestrator.journal import Journal, JournalError
 from orchestrator.ledger import PENDING, Candidate, Ledger
@@ -59,8 +60,12 @@ class Parts:
 def open_new(config_path: str, overrides: Sequence[str], run_dir: Path | None, working_dir: Path) -> RunDirectory:
     """Check everything, then make the run directory: it appears complete or not at all."""
     config = load_config(config_path, overrides)
+    return open_config(config, working_dir / (run_dir if run_dir is not None else Path("runs") / config.name), working_dir)
+
+
+def open_config(config: Config, path: Path, working_dir: Path, campaigns: int = 1) -> RunDirectory:
+    """As `open_new`, at `path`, from a config that was read already; `campaigns` share its limits and its error rate."""
     target = resolve_target(config.target.repo, working_dir)
-    path = working_dir / (run_dir if run_dir is not None else Path("runs") / config.name)
     refuse_existing(path)
     config = _with_absolute_paths(config, working_dir)
     _check_mounts(config)
@@ -76,7 +81,7 @@ def open_new(config_path: str, overrides: Sequence[str], run_dir: Path | None, w
         config = with_runner(config, scoping.runner)
         draft.config.write_text(dump_config(config), encoding="utf-8")
         journal = Journal.create(draft.journal)
-        planned = planned_candidates(config, made)
+        planned = planned_candidates(config, made, campaigns)
         opened = ev.CampaignOpened(config.name, base, config.target.repo, scoping.runner, config.seed, planned, target.folder)
         journal.append(opened, time.time())
         for text in _warnings(config, scoping):
@@ -203,7 +208,6 @@ def settings_of(config: Config, made: tuple[AnyProposer, ...], ledger: Ledger) -
     """The tournament's rules, from the config."""
     assert ledger.opened is not None
     wanted = config.tournament
-    limits = config.limits
     return Settings(
         metric=config.objective.name,
         minimize=config.objective.direction == "minimize",
@@ -224,26 +228,31 @@ def settings_of(config: Config, made: tuple[AnyProposer, ...], ledger: Ledger) -
         front=tuple(metric for metric, _ in config.objective.front_metrics),
         target=config.objective.target,
         noninferiority_margin=config.objective.noninferiority_margin,
-        limits=Limits(
-            limits.trials,
-            limits.candidates,
-            limits.hours,
-            limits.gpu_hours,
-            limits.usd,
-            limits.energy_wh,
-            limits.plateau,
-            limits.worth_per_gpu_hour,
-        ),
+        limits=limits_of(config.limits),
         prices=Prices(config.prices.usd_per_gpu_hour or 0.0, config.prices.usd_per_kwh or 0.0),
     )
 
 
-def planned_candidates(config: Config, made: tuple[AnyProposer, ...]) -> int:
-    """Over how many candidates the error rate is spent: the least that a limit or the proposers allow."""
+def limits_of(given: GivenLimits) -> Limits:
+    """When to stop, as a config says it."""
+    return Limits(
+        given.trials,
+        given.candidates,
+        given.hours,
+        given.gpu_hours,
+        given.usd,
+        given.energy_wh,
+        given.plateau,
+        given.worth_per_gpu_hour,
+    )
+
+
+def planned_candidates(config: Config, made: tuple[AnyProposer, ...], campaigns: int = 1) -> int:
+    """Over how many candidates the error rate is spent: the least that a limit or the proposers of all `campaigns` allow."""
     known = [limit for limit in (config.limits.candidates, config.limits.trials) if limit is not None]
     counts = [proposer.planned() for proposer in made]
     if all(count is not None for count in counts):
-        known.append(sum(count for count in counts if count is not None))
+        known.append(campaigns * sum(count for count in counts if count is not None))
     return max(1, min(known)) if known else PLANNED_WHEN_UNKNOWN
 
 
@@ -291,4 +300,4 @@ def _write_config(run: RunDirectory, config: Config) -> None:
     draft.replace(run.config)
 
 
-__all__ = ["ConfigError", "Parts", "candidates_ended_by", "open_new", "open_parts", "tell"]
+__all__ = ["ConfigError", "Parts", "candidates_ended_by", "open_config", "open_new", "open_parts", "tell"]

@@ -2,7 +2,8 @@
 
 One actor a GPU (or a CPU slot where there is no GPU), owned by this process: they die with it, and their candidates with them.
 Local mode is Ray on this machine, not another executor. What arrives is put into a queue from Ray's threads; nothing here
-decides or journals.
+decides or journals. The `Cluster` is Ray itself: pools of heads that follow each other live on one, and the actors of one pool
+are gone before the next has any.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import shutil
 import signal
 import tempfile
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -38,6 +40,8 @@ _RAY_ENVIRONMENT = {
     "RAY_health_check_failure_threshold": "3",
 }
 _OBJECT_STORE_BYTES = 256 << 20  # measurements and bundles are small
+_LEAVING_PATIENCE_S = 30.0  # how long the actors of a former pool may take to end
+_LOOK_AGAIN_S = 0.05
 
 
 class PoolError(Exception):
@@ -92,56 +96,49 @@ class _Hand:
     spec: TrialSpec | None = None
     log_offset: int = 0
     peeking: bool = False
+    pid: int | None = None  # of its process, where that is known and on this machine
+
+
+@dataclass(frozen=True, slots=True)
+class _Leaving:
+    """An actor that was told to end."""
+
+    actor: Any
+    pid: int | None  # of its process, where that is on this machine
 
 
 @dataclass(slots=True)
-class Pool:
-    """`start` it, `submit` trials to joined workers, read `arrivals`, `close` it."""
+class Cluster:
+    """Ray: `start` it, have pools live on it one after another, `close` it."""
 
     address: str  # local, auto, or a Ray address
     cpu_slots: int
-    gpus: float | None  # a trial takes; None: one where there are GPUs
-    cpus: int
-    base_bundle: bytes
-    arrivals: queue.SimpleQueue[Any]
+    cpus: int  # a trial takes
     temp_dir: Path = field(default_factory=lambda: _short_temp_dir() / f"regatta-{uuid.uuid4().hex[:8]}")
-    gpus_a_trial: float = 0.0
-    _hands: dict[str, _Hand] = field(default_factory=dict)
-    _ray: Any = None
-    _bundle: Any = None
+    ray: Any = None  # the module, while connected
+    _leaving: list[_Leaving] = field(default_factory=list)
 
     def start(self) -> None:
-        """Connect to, or start, Ray and ask for the actors; each puts a `Joined` when it is there. Raises `PoolError`."""
+        """Connect to, or start, Ray; nothing happens where that is done already. Raises `PoolError`."""
+        if self.ray is not None:
+            return
         os.environ.update(_RAY_ENVIRONMENT)
         import ray  # late: it takes a second, and most verbs have no use for it
 
-        self._ray = ray
+        self.ray = ray
         try:
             with _environment_without_ray_address(self.address), _own_signal_handlers():
                 self._connect()
         except (ConnectionError, RuntimeError, ValueError, TimeoutError, OSError) as error:
             self.close()
             raise PoolError(self._connect_advice(error)) from error
-        places = self._places()
-        from workers.actor import remote_worker
-
-        worker_class = remote_worker(self.cpus, self.gpus_a_trial)
-        self._bundle = ray.put(self.base_bundle)  # once, not once an actor
-        root = str(Path(tempfile.gettempdir()) / f"regatta-{os.getuid()}")  # on each node's own disk
-        # Places are spread evenly, or nearly; a node that has more than its share of them lives with less memory a trial.
-        share = len([node for node in self._ray.nodes() if node["Alive"]]) / places
-        for number in range(places):
-            name = f"w{number}"
-            hand = _Hand(worker_class.remote(name, root, share=share))
-            self._hands[name] = hand
-            self._greet(name, hand)
 
     def _connect(self) -> None:
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "include_dashboard": False}
         if self.address == "local":
             self.temp_dir.mkdir(parents=True, exist_ok=True)
             cores = max(os.cpu_count() or 1, self.cpu_slots * self.cpus)
-            self._ray.init(
+            self.ray.init(
                 address="local",
                 num_cpus=cores,
                 object_store_memory=_OBJECT_STORE_BYTES,
@@ -150,7 +147,7 @@ class Pool:
             )
         else:
             quiet.pop("include_dashboard")
-            self._ray.init(address=self.address, **quiet)
+            self.ray.init(address=self.address, **quiet)
 
     def _connect_advice(self, error: Exception) -> str:
         if self.address == "local":
@@ -160,15 +157,91 @@ class Pool:
             "or use cluster.address: local"
         )
 
+    def end(self, actor: Any, pid: int | None) -> None:
+        """Have an actor of a pool end, whatever it does; `await_vacant` waits until it has."""
+        with contextlib.suppress(self.ray.exceptions.RayError):  # of a Ray that is no more: it has taken the actor along
+            self.ray.kill(actor, no_restart=True)
+        self._leaving.append(_Leaving(actor, pid))
+
+    def await_vacant(self) -> None:
+        """Return when no actor of a former pool is left, as two trials on one place would disturb each other's clocks.
+
+        An actor on another node counts as gone when Ray says so. Raises `PoolError` for one that does not end.
+        """
+        deadline = time.monotonic() + _LEAVING_PATIENCE_S
+        while self._leaving:
+            if self._is_gone(self._leaving[-1]):
+                self._leaving.pop()
+            elif time.monotonic() > deadline:
+                raise PoolError(
+                    f"{len(self._leaving)} workers of the former turn do not end; look for them with `ps`, then resume"
+                )
+            else:
+                time.sleep(_LOOK_AGAIN_S)
+
+    def _is_gone(self, leaving: _Leaving) -> bool:
+        try:
+            self.ray.get(leaving.actor.describe.remote(), timeout=_LOOK_AGAIN_S)
+        except self.ray.exceptions.RayActorError:
+            return leaving.pid is None or not Path(f"/proc/{leaving.pid}").exists()
+        except self.ray.exceptions.GetTimeoutError:
+            return False
+        return False
+
+    def close(self) -> None:
+        """Let go of Ray, and of every actor with it; end it where it was ours."""
+        self._leaving.clear()
+        if self.ray is not None:
+            self.ray.shutdown()
+            self.ray = None
+        if self.address == "local":
+            shutil.rmtree(self.temp_dir, ignore_errors=True)
+
+
+@dataclass(slots=True)
+class Pool:
+    """`start` it, `submit` trials to joined workers, read `arrivals`, `close` it."""
+
+    cluster: Cluster
+    gpus: float | None  # a trial takes; None: one where there are GPUs
+    base_bundle: bytes
+    arrivals: queue.SimpleQueue[Any]
+    gpus_a_trial: float = 0.0
+    _hands: dict[str, _Hand] = field(default_factory=dict)
+    _ray: Any = None
+    _bundle: Any = None
+    _closed: bool = False
+
+    def start(self) -> None:
+        """Ask for the actors, where need be of a Ray that this starts; each puts a `Joined` when it is there.
+
+        Raises `PoolError`.
+        """
+        self.cluster.start()
+        self._ray = self.cluster.ray
+        self.cluster.await_vacant()
+        places = self._places()
+        from workers.actor import remote_worker
+
+        worker_class = remote_worker(self.cluster.cpus, self.gpus_a_trial)
+        self._bundle = self._ray.put(self.base_bundle)  # once, not once an actor
+        root = str(Path(tempfile.gettempdir()) / f"regatta-{os.getuid()}")  # on each node's own disk
+        # Places are spread evenly, or nearly; a node that has more than its share of them lives with less memory a trial.
+        share = len([node for node in self._ray.nodes() if node["Alive"]]) / places
+        for number in range(places):
+            name = f"w{number}"
+            hand = _Hand(worker_class.remote(name, root, share=share))
+            self._hands[name] = hand
+            self._greet(name, hand)
+
     def _places(self) -> int:
         """How many trials can run at once; settles how many GPUs each takes. Raises `PoolError`."""
         resources = self._ray.cluster_resources()
         gpus = resources.get("GPU", 0.0)
         self.gpus_a_trial = self.gpus if self.gpus is not None else (1.0 if gpus else 0.0)
         nodes = [node for node in self._ray.nodes() if node["Alive"]]
-        places = int(gpus / self.gpus_a_trial) if self.gpus_a_trial else self.cpu_slots * len(nodes)
+        places = int(gpus / self.gpus_a_trial) if self.gpus_a_trial else self.cluster.cpu_slots * len(nodes)
         if not places:
-            self.close()
             raise PoolError(
                 f"trial.gpus: {self.gpus_a_trial:g} a trial, but the cluster has {gpus:g} GPUs; "
                 "set trial.gpus to 0 to measure on CPUs"
@@ -177,17 +250,21 @@ class Pool:
 
     def _greet(self, name: str, hand: _Hand) -> None:
         """Give a new, or restarted, actor the base commit; `Joined` when it has it."""
+        here = self._ray.get_runtime_context().get_node_id()
 
         def greeted(future: Any) -> None:
             error = future.exception()
             if error is None:
                 info = future.result()
+                hand.pid = info.pid if info.node == here else None
                 self.arrivals.put(Joined(name, info.address, info.device, info.cannot_confine))
             else:
                 self.arrivals.put(Lost(name, _first_line(error)))
 
         def received(future: Any) -> None:
             error = future.exception()
+            if self._closed:
+                return
             if error is None:
                 hand.actor.describe.remote().future().add_done_callback(greeted)
             else:
@@ -203,6 +280,8 @@ class Pool:
         def done(future: Any) -> None:
             error = future.exception()
             hand.spec = None
+            if self._closed:
+                return
             if error is None:
                 self.arrivals.put(Measured(worker, future.result()))
                 return
@@ -238,12 +317,12 @@ class Pool:
         hand.actor.peek.remote(hand.log_offset).future().add_done_callback(peeked)
 
     def close(self) -> None:
-        """Let go of the actors and, where it was ours, of Ray."""
+        """Let the actors end, and their candidates with them."""
+        self._closed = True
+        for hand in self._hands.values():
+            self.cluster.end(hand.actor, hand.pid)
         self._hands.clear()
-        if self._ray is not None:
-            self._ray.shutdown()
-        if self.address == "local":
-            shutil.rmtree(self.temp_dir, ignore_errors=True)
+        self._bundle = None
 
 
 def reap(temp_dir: Path) -> int:

@@ -5,6 +5,7 @@ those that it was decided by (`mean`, its standard error, `delta` against the ch
 open, those so far. `memory_gb` is the largest `peak_vram_mb` of its trials / 1024, empty where no trial had a GPU's memory to
 measure. In the candidates' TSV a pending candidate has the status `discard`, as everything that is not kept; the column
 `verdict` tells them apart. A trial that runs has no outcome yet; the numbers of one whose purpose is `smoke` count for nothing.
+Of a fleet, the rows of one target follow those of another, each with the leading column or key `target`.
 A text in the TSV that a spreadsheet would take for a formula has an apostrophe in front, as spreadsheets write it.
 """
 
@@ -45,9 +46,35 @@ _FURTHER = (
 def export(record: Record, rows: Rows, form: Format) -> Iterator[str]:
     """The lines, without line ends."""
     if form == "jsonl":
-        found = candidate_rows(record) if rows == "candidates" else trial_rows(record.ledger)
-        return (escaped(json.dumps(_finite(row), ensure_ascii=False, allow_nan=False)) for row in found)
-    return _candidates_tsv(record) if rows == "candidates" else _trials_tsv(record.ledger)
+        return map(_json, _rows(record, rows))
+    return map(_tsv, _cells(record, rows))
+
+
+def export_all(records: Mapping[str, Record], rows: Rows, form: Format) -> Iterator[str]:
+    """The lines of several runs, by the names of their targets; they have one objective, and so one header."""
+    header = form == "tsv"
+    for target, record in records.items():
+        if form == "jsonl":
+            yield from (_json({"target": target, **row}) for row in _rows(record, rows))
+            continue
+        names, *found = _cells(record, rows)
+        if header:
+            yield _tsv(("target", *names))
+        header = False
+        yield from (_tsv((target, *cells)) for cells in found)
+
+
+def _rows(record: Record, rows: Rows) -> Iterator[dict[str, Any]]:
+    return candidate_rows(record) if rows == "candidates" else trial_rows(record.ledger)
+
+
+def _cells(record: Record, rows: Rows) -> Iterator[tuple[object, ...]]:
+    """The lines of a TSV, its header first."""
+    return _candidate_cells(record) if rows == "candidates" else _trial_cells(record.ledger)
+
+
+def _json(row: dict[str, Any]) -> str:
+    return escaped(json.dumps(_finite(row), ensure_ascii=False, allow_nan=False))
 
 
 def status_of(candidate: Candidate) -> str:
@@ -107,38 +134,35 @@ def trial_rows(ledger: Ledger) -> Iterator[dict[str, Any]]:
 # -- TSV
 
 
-def _candidates_tsv(record: Record) -> Iterator[str]:
+def _candidate_cells(record: Record) -> Iterator[tuple[object, ...]]:
     ledger, prices = record.ledger, prices_of(record.config)
-    yield _tsv(("commit", ledger.objective, "memory_gb", "status", "description", *_FURTHER))
+    yield ("commit", ledger.objective, "memory_gb", "status", "description", *_FURTHER)
     base, names = ledger.base, [trial.id for trial in ledger.trials_of.get(ledger.base, [])]
     samples = ledger.samples(base)
     memory = _memory_gb(ledger.trials[name] for name in names)
     baseline = (base, mean_of(ledger, base), memory, "keep", "baseline")
-    yield _tsv(
-        (*baseline, None, None, None, None, None, None, None, ledger.book.stderr(base), None, samples.n, _words(names), None)
-    )
+    unknown = (None,) * 7
+    yield (*baseline, *unknown, ledger.book.stderr(base), None, samples.n, _words(names), None)
     for candidate in ledger.candidates.values():
         numbers, admitted = numbers_of(ledger, candidate), candidate.admitted
-        yield _tsv(
-            (
-                candidate.commit,
-                numbers.mean,
-                _memory_gb(ledger.trials[name] for name in candidate.trials),
-                _tsv_status(candidate),
-                candidate.proposed.description,
-                candidate.id,
-                status_of(candidate),
-                candidate.base,
-                _words(candidate.proposed.parents),
-                candidate.proposed.proposer,
-                candidate.reason,
-                admitted.diff_lines if admitted is not None else None,
-                numbers.stderr,
-                numbers.delta,
-                numbers.samples,
-                _words(candidate.trials),
-                usd_of_candidate(ledger, candidate, prices),
-            )
+        yield (
+            candidate.commit,
+            numbers.mean,
+            _memory_gb(ledger.trials[name] for name in candidate.trials),
+            _tsv_status(candidate),
+            candidate.proposed.description,
+            candidate.id,
+            status_of(candidate),
+            candidate.base,
+            _words(candidate.proposed.parents),
+            candidate.proposed.proposer,
+            candidate.reason,
+            admitted.diff_lines if admitted is not None else None,
+            numbers.stderr,
+            numbers.delta,
+            numbers.samples,
+            _words(candidate.trials),
+            usd_of_candidate(ledger, candidate, prices),
         )
 
 
@@ -152,16 +176,16 @@ def _tsv_status(candidate: Candidate) -> str:
             return "discard"
 
 
-def _trials_tsv(ledger: Ledger) -> Iterator[str]:
+def _trial_cells(ledger: Ledger) -> Iterator[tuple[object, ...]]:
     names = (
         *("id", "commit", "candidates", "outcome", "seed", "worker", "device"),
         *("metrics", "wall_s", "energy_j", "started_at", "fingerprint", "purpose", "block", "row"),
     )
-    yield _tsv(names)
+    yield names
     for row in trial_rows(ledger):
         row["candidates"] = _words(row["candidates"])
         row["metrics"] = json.dumps(_finite(row["metrics"]), ensure_ascii=False) if row["metrics"] else None
-        yield _tsv(row[name] for name in names)
+        yield tuple(row[name] for name in names)
 
 
 def _memory_gb(trials: Iterable[Trial]) -> float | None:

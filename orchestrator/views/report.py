@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.config import dump_config
 from orchestrator.earnings import by_family
@@ -32,6 +32,9 @@ from orchestrator.views.strips import Strip, strip_of
 from orchestrator.views.summary import fetch_line
 from orchestrator.views.words import better, change, clock, duration, number
 from workers.trial import Outcome, Provenance
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 ROWS_SHOWN = 2000  # a page with more is of no use; `regatta export` has them all
 FAILURES_SHOWN = 100
@@ -113,14 +116,20 @@ class FrontPage:
 def write_report(record: Record, now: float | None = None) -> Path:
     """Write progress.png and report.html; the path of the page. `now` is needed for a running campaign alone."""
     picture = draw(record, LIGHT)
-    _write(record.run.progress_png, picture)
+    write_whole(record.run.progress_png, picture)
     page = render(record, picture, draw(record, DARK), now)
-    _write(record.run.report, page.encode("utf-8"))
+    write_whole(record.run.report, page.encode("utf-8"))
     return record.run.report
 
 
 def render(record: Record, light_png: bytes, dark_png: bytes, now: float | None = None) -> str:
     """The page."""
+    pictures = {"light_png": _base64(light_png), "dark_png": _base64(dark_png)}
+    return template("report.html.j2").render(**_context(record, now), **pictures)
+
+
+def template(name: str) -> Template:
+    """One of the pages, all of whose data is escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     templates = Environment(
@@ -131,8 +140,7 @@ def render(record: Record, light_png: bytes, dark_png: bytes, now: float | None 
         lstrip_blocks=True,
     )
     templates.filters["minus"] = _minus
-    pictures = {"light_png": _base64(light_png), "dark_png": _base64(dark_png)}
-    return templates.get_template("report.html.j2").render(**_context(record, now), **pictures)
+    return templates.get_template(name)
 
 
 def _context(record: Record, now: float | None) -> dict[str, Any]:
@@ -315,7 +323,8 @@ def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
 
 
-def _write(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes) -> None:
+    """Nobody ever reads half of it."""
     draft = path.with_name(f".{path.name}.tmp")
     draft.write_bytes(data)
     draft.replace(path)

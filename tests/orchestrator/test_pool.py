@@ -1,0 +1,48 @@
+"""Pools of heads that follow each other on one Ray."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from campaign_repository import with_files
+
+from orchestrator.pool import Cluster, Joined, Pool
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    cluster = Cluster("local", cpu_slots=2, cpus=1)
+    yield cluster
+    cluster.close()
+
+
+def joined(pool: Pool) -> list[str]:
+    """The workers of a pool, when they are there."""
+    found = [pool.arrivals.get(timeout=60) for _ in range(2)]
+    assert all(isinstance(each, Joined) for each in found), found
+    return sorted(each.worker for each in found)
+
+
+def test_a_pools_workers_are_gone_before_the_next_has_any_and_ray_stays(cluster: Cluster, tmp_path: Path) -> None:
+    repository, _ = with_files(tmp_path, {"code.py": "x = 1\n"})
+    bundle = repository.base_bundle()
+    repository.close()
+    pids: list[int] = []
+    rays = set()
+    for _ in range(2):
+        pool = Pool(cluster, gpus=0.0, base_bundle=bundle, arrivals=queue.SimpleQueue())
+        pool.start()
+        assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+        assert joined(pool) == ["w0", "w1"]
+        pids = [hand.pid for hand in pool._hands.values() if hand.pid is not None]
+        assert len(pids) == 2
+        rays.add(cluster.ray.get_runtime_context().get_node_id())
+        pool.close()
+    cluster.await_vacant()
+    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+    assert len(rays) == 1
+    cluster.close()
+    assert not cluster.temp_dir.exists()
