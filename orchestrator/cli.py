@@ -1,4 +1,4 @@
-"""The command `regatta`: parses and prints, nothing else. Each verb imports what it needs when it is used.
+"""The command `regatta`: verbs that print, nothing else (grammar.py: what can be typed). Each imports what it needs when used.
 
 Exit codes: 0 a limit or the target was reached, or the verb did its work; 1 it could not go on; 2 wrong config or arguments,
 nothing was started; 130 interrupted. An error is one message on standard error; `--debug` shows the traceback.
@@ -8,25 +8,20 @@ from __future__ import annotations
 
 import argparse
 import io
-import math
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.fleet import verbs as fleet_verbs
-from workers.kernel.arch import ARCHS
+from orchestrator.grammar import Grammar
 
 if TYPE_CHECKING:
     from orchestrator.run_directory import RunDirectory
     from orchestrator.views.loading import Record
-
-
-POLICY_NAMES = ("auto", "solo", "greedy", "two-sigma", "three-seeds", "best-of-wave")  # here: their module is slow to import
-
-ARCH_NAMES = tuple(ARCHS)
 
 
 class UsageError(Exception):
@@ -40,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # ± and → on a terminal that knows only ASCII
-    given = _parser().parse_args(argv)
+    given = Grammar(_VERBS, version("regatta")).parser.parse_args(argv)
     try:
         code: int = given.verb(given)
         sys.stdout.flush()
@@ -298,112 +293,11 @@ def _load(path: Path) -> Record:
     return load(RunDirectory.existing(path))
 
 
-# ---------------------------------------------------------------------------------------------------- the grammar
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="regatta",
-        description="Tournaments of code edits on GPUs, whose champion's numbers are true.",
-        epilog="Start with: regatta doctor; regatta run configs/laptop.yaml",
-    )
-    parser.add_argument("--version", action="version", version=_version())
-    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-
-    def verb(name: str, does: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
-        added = verbs.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-        added.set_defaults(verb=does)
-        added.add_argument("--debug", action="store_true", help="show the traceback of an error")
-        return added
-
-    def run_argument(added: argparse.ArgumentParser) -> None:
-        added.add_argument(
-            "run", metavar="RUN", type=Path, help="a run directory, such as runs/demo; a fleet's, or a target's in it"
-        )
-
-    def set_argument(added: argparse.ArgumentParser) -> None:
-        added.add_argument("--set", metavar="key.path=value", action="append", default=[], help="override a key of the config")
-
-    run = verb("run", _run, "run a campaign to its end, in the foreground")
-    run.add_argument("config", metavar="CONFIG", help="a YAML file, such as configs/laptop.yaml")
-    run.add_argument("--run-dir", metavar="DIR", type=Path, help="where it lies; default runs/<name>")
-    set_argument(run)
-    resume = verb("resume", _resume, "go on after an interruption or crash, or extend a finished run")
-    run_argument(resume)
-    set_argument(resume)
-    status = verb("status", _status, "where a run stands")
-    run_argument(status)
-    status.add_argument("--json", action="store_true", help="for programs")
-    run_argument(verb("watch", _watch, "the live view of a run, from another terminal"))
-    log = verb("log", _log, "what happened, or what one trial printed")
-    run_argument(log)
-    log.add_argument("trial", metavar="TRIAL", nargs="?", help="such as t000012")
-    log.add_argument("--follow", action="store_true", help="go on while the run does")
-    show = verb("show", _show, "a run, or why one candidate was kept or not")
-    run_argument(show)
-    show.add_argument("candidate", metavar="CANDIDATE", nargs="?", help="such as c0007")
-    run_argument(verb("report", _report, "write report.html and progress.png"))
-    export = verb("export", _export, "every candidate or trial, as rows")
-    run_argument(export)
-    export.add_argument("--rows", choices=("candidates", "trials"), required=True)
-    export.add_argument("--format", choices=("jsonl", "tsv"), required=True)
-    propose = verb("propose", _propose, "put an idea of your own into the queue")
-    run_argument(propose)
-    form = propose.add_mutually_exclusive_group(required=True)
-    form.add_argument("--patch", metavar="FILE", type=Path, help="a unified diff against the champion")
-    form.add_argument("--edits", metavar="FILE", type=Path, help="a JSON list of edits, as in a replay file")
-    propose.add_argument("--description", required=True, help="one line: what should become better, and why")
-    run_argument(verb("stop", _stop, "stop a run in order, as Ctrl-C in its terminal"))
-    simulate = verb("simulate", _simulate, "what a campaign would bring, on made-up nights, before it is paid for")
-    simulate.add_argument("config", metavar="CONFIG", help="a YAML file, such as configs/overnight.yaml")
-    simulate.add_argument("--landscape", metavar="FILE", required=True, help="such as configs/landscape.yaml")
-    simulate.add_argument("--gpus", metavar="N", type=_whole(1, 100_000), help="in place of the landscape's")
-    simulate.add_argument("--hours", metavar="H", type=_hours, help="with --trials, in place of the config's limits")
-    simulate.add_argument("--trials", metavar="N", type=_whole(1), help="with --hours, in place of the config's limits")
-    simulate.add_argument("--repeats", metavar="R", type=_whole(1), default=20, help="how many nights; default 20")
-    simulate.add_argument("--policy", choices=POLICY_NAMES, help="default: what the config says")
-    simulate.add_argument("--seed", metavar="S", type=_whole(0), help="default: the config's")
-    simulate.add_argument("--json", action="store_true", help="for programs")
-    prepare = verb("prepare", _prepare, "make the data and tokeniser of a train target, once")
-    prepare.add_argument("target", metavar="TARGET", nargs="?", default="nanotrain", help="default: nanotrain")
-    prepare.add_argument("--corpus", help="which corpus; default: the subject's own")
-    prepare.add_argument("--data-root", metavar="DIR", help="default: $REGATTA_DATA or ~/.cache/regatta")
-    bench = verb("bench", _bench, "one kernel target measured: time and energy, or what is known without a GPU")
-    bench.add_argument("target", metavar="TARGET", help="a folder with a kernel target, or such as kernels/rmsnorm")
-    bench.add_argument("--new", action="store_true", help="write the folder TARGET, with a target to start from")
-    bench.add_argument("--arch", choices=ARCH_NAMES, help="what is compiled for; default: the GPU that is here, else sm_90")
-    bench.add_argument("--seed", metavar="S", type=_whole(0), default=0, help="of held-out shapes and content; default 0")
-    bench.add_argument("--json", action="store_true", help="for programs")
-    verb("doctor", _doctor, "what this machine has and lacks, with the command that mends it")
-    return parser
-
-
-def _whole(least: int, most: int | None = None) -> Callable[[str], int]:
-    """A whole number in these bounds, as an argument."""
-
-    def number(text: str) -> int:
-        if not text.isdecimal() or int(text) < least or (most is not None and int(text) > most):
-            upper = "" if most is None else f" and at most {most}"
-            raise argparse.ArgumentTypeError(f"given {text}; a whole number, at least {least}{upper}")
-        return int(text)
-
-    return number
-
-
-def _hours(text: str) -> float:
-    try:
-        hours = float(text)
-    except ValueError:
-        hours = math.nan
-    if not 0 < hours < math.inf:
-        raise argparse.ArgumentTypeError(f"given {text}; a number above 0")
-    return hours
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return f"regatta {version('regatta')}"
+_VERBS = {
+    "run": _run, "resume": _resume, "propose": _propose, "stop": _stop, "status": _status, "watch": _watch, "log": _log,
+    "show": _show, "report": _report, "export": _export, "simulate": _simulate, "bench": _bench, "prepare": _prepare,
+    "doctor": _doctor,
+}  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from orchestrator import config as campaign
-from orchestrator.config import Config, ConfigError, Count, Positive, Text
+from orchestrator.config import Config, ConfigError, Count, Text
+from orchestrator.config_section import Positive
 from orchestrator.config_text import Dumper, Places, override_one, problems, read_text, read_yaml
 
 _TAKEN = frozenset({"fleet.yaml", "lock", "head.json", "index.html"})  # what else lies in a fleet's directory

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from orchestrator.config import ConfigError
-from orchestrator.fleet.config import FleetConfig, load_fleet
+from orchestrator.config import ConfigError, load_config, with_runner
+from orchestrator.fleet.config import FleetConfig, Member, load_fleet
 from orchestrator.fleet.directory import FleetDirectory
 from orchestrator.opening import open_config
 from orchestrator.owned_directory import appearing
@@ -21,21 +22,27 @@ def open_fleet(config_path: str, overrides: Sequence[str], run_dir: Path | None,
     config = load_fleet(config_path, overrides)
     path = working_dir / (run_dir if run_dir is not None else Path("runs") / config.name)
     with appearing(path) as draft:
-        _open_members(config, draft, working_dir)
-        FleetDirectory(draft).write(config)
+        members = _open_members(config, draft, working_dir)
+        FleetDirectory(draft).write(replace(config, members=members))
     return FleetDirectory(path)
 
 
-def _open_members(config: FleetConfig, folder: Path, working_dir: Path) -> None:
+def _open_members(config: FleetConfig, folder: Path, working_dir: Path) -> tuple[Member, ...]:
+    """Make every member's run directory; the members with their runners decided."""
+    opened = []
     found: list[list[str]] = []
     for member in config.members:
         try:
-            open_config(member.config, folder / member.name, working_dir, campaigns=len(config.members))
+            run = open_config(member.config, folder / member.name, working_dir, campaigns=len(config.members))
+            runner = load_config(run.config).target.runner
+            assert runner is not None
+            opened.append(replace(member, config=with_runner(member.config, runner)))
             found.append([])
         except (ConfigError, TargetError) as error:
             found.append(list(error.problems) if isinstance(error, ConfigError) else [str(error)])
     if any(found):
         raise ConfigError(_told(config, found))
+    return tuple(opened)
 
 
 def _told(config: FleetConfig, found: Sequence[Sequence[str]]) -> list[str]:
