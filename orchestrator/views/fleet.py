@@ -16,9 +16,10 @@ from orchestrator.fleet.directory import FleetDirectory
 from orchestrator.fleet.speed_up import UNCHANGED, Number, ratio, speed_up
 from orchestrator.fleet.standing import MemberRecord, failures, headroom, read_members, rules_of
 from orchestrator.owned_directory import Holder
-from orchestrator.views.status import ChampionStatus, CommitStatus, ObjectiveStatus, Status, status
+from orchestrator.views.status import WHO_MEASURED, ChampionStatus, CommitStatus, ObjectiveStatus, Status, status
 from orchestrator.views.summary import fetch_line
-from orchestrator.views.words import UNKNOWN, duration, number, with_error
+from orchestrator.views.words import UNKNOWN, duration, with_error
+from workers.trial import Provenance
 
 _LIMITS = ("trials", "candidates", "hours", "gpu_hours", "usd", "energy_wh")  # that are the whole fleet's
 
@@ -125,9 +126,9 @@ def _state(record: FleetRecord, ended: bool) -> str:
 
 
 def _objective(seen: Sequence[Status]) -> ObjectiveStatus:
-    """As the members have it; `reported` as soon as one member's number was only printed."""
+    """As the members have it; the least that is true of any member's numbers."""
     objectives = [one.objective for one in seen]
-    return next((each for each in objectives if each.provenance == "reported"), objectives[0])
+    return next((each for each in objectives if each.provenance != Provenance.MEASURED), objectives[0])
 
 
 def _ratio(one: Status, config: FleetConfig) -> Number | None:
@@ -179,7 +180,7 @@ _HEADER = ("target", "share", "baseline", "", "champion", "ratio", "kept", "head
 
 def fleet_text(found: FleetStatus) -> str:
     """The same in a screenful of words."""
-    who = "measured by the worker" if found.objective.provenance == "measured" else "reported (printed by the command)"
+    who = WHO_MEASURED[Provenance(found.objective.provenance)]
     unconfined = "; sandbox: none (candidates run unconfined, as this user)" if found.sandbox == "none" else ""
     lines = [
         f"{found.name}: {_state_text(found)}{unconfined}",
@@ -212,7 +213,8 @@ def speed_up_text(found: FleetStatus) -> str:
         return "unknown: a ratio of numbers that are not all above zero says nothing"
     as_what = "as fast" if found.objective.direction == "minimize" else "as good"
     error = found.speed_up_stderr or None
-    return f"{with_error(found.speed_up, error) if error else number(found.speed_up)} times {as_what} as the baseline"
+    by_model = ", by the model alone" if found.objective.provenance == Provenance.MODELLED else ""
+    return f"{_times(found.speed_up, error)} times {as_what} as the baseline{by_model}"
 
 
 def _cells(each: TargetStatus) -> tuple[str, ...]:
@@ -222,11 +224,16 @@ def _cells(each: TargetStatus) -> tuple[str, ...]:
         _mean(each.baseline),
         "→",
         _mean(each.champion) if each.champion.commit != each.baseline.commit else "the baseline",
-        UNKNOWN if each.ratio is None else with_error(each.ratio, each.ratio_stderr or None),
+        UNKNOWN if each.ratio is None else _times(each.ratio, each.ratio_stderr or None),
         f"{each.candidates['kept']}/{each.decided}",
         UNKNOWN if each.headroom is None else f"{each.headroom:.2f}",
         str(each.turns),
     )
+
+
+def _times(ratio: float, stderr: float | None) -> str:
+    """A ratio to four digits, or to those that its standard error leaves."""
+    return with_error(ratio, stderr) if stderr else f"{ratio:.4g}"
 
 
 def _mean(commit: CommitStatus) -> str:
