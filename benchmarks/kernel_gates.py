@@ -1,4 +1,4 @@
-"""How long a kernel is in the gates that need no GPU, on one core: source, compilation for an H100, answers under the interpreter.
+"""How long a kernel is in the gates that need no GPU, on one core: source, compilation for an H100, answers by the interpreter.
 
 Every target's starter, as a trial of the `kernel` runner in the sandbox, several times with fresh seeds. Two figures: with
 processes that were ready before the trial, as a campaign has them after its first one; and from nothing, as `regatta bench` has

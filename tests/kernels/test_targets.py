@@ -57,7 +57,7 @@ def shapes(several: Sequence[Case]) -> list[list[tuple[int, ...]]]:
 
 
 def test_all_promised_targets_are_here() -> None:
-    assert set(TARGETS) == FORWARD | BACKWARD == set(ANSWERS)
+    assert set(TARGETS) == FORWARD | BACKWARD | {"template"} == set(ANSWERS)
 
 
 @each_target
@@ -100,7 +100,7 @@ def test_every_role_has_a_case_and_a_small_one_in_fp32(target: str) -> None:
     assert {case.role for case in found} == set(Role)
     assert {case.role for case in found if case.small and case.dtype == "fp32"} == set(Role)
     assert {case.dtype for case in found if case.role is Role.REAL} >= {"fp16", "bf16", "fp32"}
-    assert any("nanotrain" in case.name for case in found)
+    assert any("nanotrain" in case.name for case in found) or target == "template"
 
 
 @each_target
