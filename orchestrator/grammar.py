@@ -73,7 +73,7 @@ class Grammar:
         self._on_run("report", "write report.html and progress.png")
         export = self._on_run("export", "every candidate or trial, as rows")
         export.add_argument("--rows", choices=("candidates", "trials"), required=True)
-        export.add_argument("--format", choices=("jsonl", "tsv"), required=True)
+        export.add_argument("--format", choices=("jsonl", "tsv", "autokernel"), required=True)
 
     def _measuring(self) -> None:
         """The verbs before and beside runs."""

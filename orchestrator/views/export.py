@@ -4,9 +4,10 @@ Candidates and trials, oldest first, as JSON lines or as TSV. Unknown is `null`,
 those that it was decided by (`mean`, its standard error, `delta` against the champion it was measured against); of one still
 open, those so far. `memory_gb` is the largest `peak_vram_mb` of its trials / 1024, empty where no trial had a GPU's memory to
 measure. In the candidates' TSV a pending candidate has the status `discard`, as everything that is not kept; the column
-`verdict` tells them apart. A trial that runs has no outcome yet; the numbers of one whose purpose is `smoke` count for nothing.
-Of a fleet, the rows of one target follow those of another, each with the leading column or key `target`.
-A text in the TSV that a spreadsheet would take for a formula has an apostrophe in front, as spreadsheets write it.
+`verdict` tells them apart. A trial that runs has no outcome yet; the numbers of one whose purpose is `smoke` count for
+nothing. Of a fleet, the rows of one target follow those of another, each with the leading column or key `target`. The format
+`autokernel` is for candidates of kernel campaigns (autokernel.py). A text in the TSV that a spreadsheet would take for a
+formula has an apostrophe in front, as spreadsheets write it.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ from dataclasses import asdict
 from typing import Any, Literal
 
 from orchestrator.ledger import PENDING, Candidate, CandidateState, Ledger, Trial
+from orchestrator.views.autokernel import autokernel_cells
 from orchestrator.views.loading import Record, prices_of
 from orchestrator.views.plain import escaped, one_line
 from orchestrator.views.standing import mean_of, numbers_of, usd_of_candidate
 from orchestrator.views.words import utc
 
 Rows = Literal["candidates", "trials"]
-Format = Literal["jsonl", "tsv"]
+Format = Literal["jsonl", "tsv", "autokernel"]
 
 _FORMULA = ("=", "+", "-", "@")  # a spreadsheet would compute such a cell, or run what it says
 _FURTHER = (
@@ -47,17 +49,17 @@ def export(record: Record, rows: Rows, form: Format) -> Iterator[str]:
     """The lines, without line ends."""
     if form == "jsonl":
         return map(_json, _rows(record, rows))
-    return map(_tsv, _cells(record, rows))
+    return map(_tsv, _cells(record, rows, form))
 
 
 def export_all(records: Mapping[str, Record], rows: Rows, form: Format) -> Iterator[str]:
     """The lines of several runs, by the names of their targets; they have one objective, and so one header."""
-    header = form == "tsv"
+    header = form != "jsonl"
     for target, record in records.items():
         if form == "jsonl":
             yield from (_json({"target": target, **row}) for row in _rows(record, rows))
             continue
-        names, *found = _cells(record, rows)
+        names, *found = _cells(record, rows, form)
         if header:
             yield _tsv(("target", *names))
         header = False
@@ -68,8 +70,10 @@ def _rows(record: Record, rows: Rows) -> Iterator[dict[str, Any]]:
     return candidate_rows(record) if rows == "candidates" else trial_rows(record.ledger)
 
 
-def _cells(record: Record, rows: Rows) -> Iterator[tuple[object, ...]]:
+def _cells(record: Record, rows: Rows, form: Format) -> Iterator[tuple[object, ...]]:
     """The lines of a TSV, its header first."""
+    if form == "autokernel" and rows == "candidates":
+        return autokernel_cells(record)
     return _candidate_cells(record) if rows == "candidates" else _trial_cells(record.ledger)
 
 

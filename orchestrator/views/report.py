@@ -17,6 +17,7 @@ from orchestrator.config import dump_config
 from orchestrator.earnings import by_family
 from orchestrator.events import Purpose
 from orchestrator.ledger import Candidate, CandidateState, Ledger, Trial
+from orchestrator.views.champion_file import CHAMPION_FILE, champion_file
 from orchestrator.views.diffs import diff_of
 from orchestrator.views.export import status_of
 from orchestrator.views.front import beside_the_front, front_in, get_line, point_cells, together_text
@@ -114,11 +115,15 @@ class FrontPage:
 
 
 def write_report(record: Record, now: float | None = None) -> Path:
-    """Write progress.png and report.html; the path of the page. `now` is needed for a running campaign alone."""
+    """Write progress.png, report.html and a kernel's champion as a file; the path of the page. `now` is needed for a running
+    campaign alone."""
     picture = draw(record, LIGHT)
     write_whole(record.run.progress_png, picture)
     page = render(record, picture, draw(record, DARK), now)
     write_whole(record.run.report, page.encode("utf-8"))
+    champion = champion_file(record)
+    if champion is not None:
+        write_whole(record.run.path / CHAMPION_FILE, champion.encode("utf-8"))
     return record.run.report
 
 

@@ -7,6 +7,7 @@ import shlex
 from orchestrator.events import EndState, StopReason
 from orchestrator.ledger import Candidate, Ledger
 from orchestrator.proposers.llm.record import tokens_used
+from orchestrator.views.champion_file import CHAMPION_FILE
 from orchestrator.views.diffs import diff_of
 from orchestrator.views.loading import Record
 from orchestrator.views.plain import one_line
@@ -101,6 +102,8 @@ def _next(record: Record, any_kept: bool) -> list[str]:
         rows.append(("report", str(record.run.report.absolute())))
     if any_kept:
         rows.append(("take it home", f"{fetch_line(record)}    (in your own repository)"))
+        if (record.run.path / CHAMPION_FILE).is_file():
+            rows.append(("the kernel", f"{record.run.path / CHAMPION_FILE}    (one file, to be imported)"))
     stopped = record.ledger.stopped
     if stopped is not None and stopped.state is EndState.FAILED and not record.ledger.book.count:
         rows.append(("next", "mend the target or the config, then begin a new run (--run-dir)"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from typing import Any
 
 import pytest
@@ -83,3 +84,23 @@ def test_what_was_compiled_is_on_record_for_every_trial(night: Place) -> None:
         assert row["metrics"]["registers"] > 0
         assert row["metrics"]["shared_bytes"] >= 0
         assert row["energy_j"] is None
+
+
+def test_the_champion_is_one_importable_file_that_says_where_it_comes_from(night: Place) -> None:
+    path = night.path / "runs/night/champion_kernel.py"
+    tree = ast.parse(path.read_text())
+    told = ast.get_docstring(tree) or ""
+    assert "modelled: a stand-in" in told
+    assert "c0001, replay: fewer entries a program" in told
+    committed = night.git("show", "champion:kernel.py", at="runs/night/repo")
+    assert ast.dump(ast.Module(tree.body[1:], [])) == ast.dump(ast.Module(ast.parse(committed).body[1:], []))
+
+
+def test_autokernel_users_find_their_columns(night: Place) -> None:
+    done = night.regatta("export", "runs/night", "--rows", "candidates", "--format", "autokernel")
+    header, starter, *rows = [line.split("\t") for line in done.stdout.splitlines()]
+    assert header[:4] == ["experiment", "tag", "kernel_type", "throughput_tflops"]
+    assert header[4:10] == ["latency_us", "pct_peak", "speedup_vs_pytorch", "correctness", "peak_vram_mb", "description"]
+    assert starter[:3] == ["0", "baseline", "target"]
+    assert starter[header.index("latency_us")] == ""  # there is no GPU
+    assert [row[header.index("correctness")] for row in rows] == ["PASS", "FAIL", "FAIL", "FAIL"]
