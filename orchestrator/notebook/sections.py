@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from orchestrator.candidate import Candidate, CandidateState
 from orchestrator.ledger import Ledger
+from orchestrator.notebook.compiled import compiled_entries
 from orchestrator.notebook.fitting import Entry, Section
 from orchestrator.notebook.reading import FAMILIES, Alike, Reading, Tally, alike
 from orchestrator.notebook.wording import listed, words
@@ -43,12 +44,14 @@ def sections(of: Sources) -> list[Section]:
     refused = alike(found.refused, lambda candidate: candidate.reason or "")
     untried = list(_untried(of))
     told = _worth_telling(found)
+    compiled = list(compiled_entries(of.ledger))
     return [
         Section("Kept, the largest effect first", "what was kept", len(found.kept), _kept(of), weight=6),
         Section("Families of ideas", "families", len(told), (_family(of, each) for each in told), weight=4),
         Section("Nobody has tried", "things untried", len(untried), iter(untried), weight=4),
         Section("Near misses, the most probable first", "near misses", len(found.near_misses), _near_misses(of), weight=4),
         Section("Clashed with the champion", "clashes", len(found.clashed), _clashed(of), weight=2),
+        Section("What the compiler made of it", "kernels", len(compiled), iter(compiled), weight=3),
         Section("Being measured", "what is being measured", len(found.pending), _pending(of), weight=2),
         Section("Crashed, the newest first", "kinds of crashes", len(crashed), _crashed(of, crashed), weight=3),
         Section("Broke a rule", "kinds of violations", len(broken), map(_failed, broken), weight=2),
