@@ -214,7 +214,7 @@ def speed_up_text(found: FleetStatus) -> str:
     as_what = "as fast" if found.objective.direction == "minimize" else "as good"
     error = found.speed_up_stderr or None
     by_model = ", by the model alone" if found.objective.provenance == Provenance.MODELLED else ""
-    return f"{_times(found.speed_up, error)} times {as_what} as the baseline{by_model}"
+    return f"{times(found.speed_up, error)} times {as_what} as the baseline{by_model}"
 
 
 def _cells(each: TargetStatus) -> tuple[str, ...]:
@@ -224,14 +224,14 @@ def _cells(each: TargetStatus) -> tuple[str, ...]:
         _mean(each.baseline),
         "→",
         _mean(each.champion) if each.champion.commit != each.baseline.commit else "the baseline",
-        UNKNOWN if each.ratio is None else _times(each.ratio, each.ratio_stderr or None),
+        UNKNOWN if each.ratio is None else times(each.ratio, each.ratio_stderr or None),
         f"{each.candidates['kept']}/{each.decided}",
         UNKNOWN if each.headroom is None else f"{each.headroom:.2f}",
         str(each.turns),
     )
 
 
-def _times(ratio: float, stderr: float | None) -> str:
+def times(ratio: float, stderr: float | None) -> str:
     """A ratio to four digits, or to those that its standard error leaves."""
     return with_error(ratio, stderr) if stderr else f"{ratio:.4g}"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.config_text import read_text
-from orchestrator.views.fleet import FleetRecord, TargetStatus, fleet_status, speed_up_text
+from orchestrator.views.fleet import FleetRecord, TargetStatus, fleet_status, speed_up_text, times
 from orchestrator.views.plain import plain
 from orchestrator.views.report import template, write_report, write_whole
 from orchestrator.views.words import UNKNOWN, better, duration, with_error
@@ -52,7 +52,7 @@ def _row(each: TargetStatus, *, minimize: bool) -> dict[str, Any]:
         "baseline": with_error(each.baseline.mean, each.baseline.stderr),
         "champion": with_error(each.champion.mean, each.champion.stderr) if changed else "the baseline",
         "gain": (better(each.champion.mean, each.baseline.mean, minimize=minimize) or UNKNOWN) if changed else "",
-        "ratio": UNKNOWN if each.ratio is None else with_error(each.ratio, each.ratio_stderr or None),
+        "ratio": UNKNOWN if each.ratio is None else times(each.ratio, each.ratio_stderr or None),
         "kept": f"{each.candidates['kept']} of {each.decided}",
         "headroom": UNKNOWN if each.headroom is None else f"{each.headroom:.2f}",
         "turns": each.turns,
