@@ -29,9 +29,9 @@ _SLOT_CALLS = 1 << 20  # numbers of calls from which slots draw their content: n
 # at it in another form, copy what is not contiguous. The list follows static_check.MEMORY and VIEWS, which know names alone.
 _ALLOWED_OPERATIONS = frozenset({
     "empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "zeros", "zeros_like", "new_zeros", "full",
-    "full_like", "new_full", "fill_", "zero_", "view", "_unsafe_view", "_reshape_alias", "reshape", "transpose", "permute", "t",
+    "full_like", "new_full", "view", "_unsafe_view", "_reshape_alias", "reshape", "transpose", "permute", "t",
     "squeeze", "unsqueeze", "expand", "as_strided", "slice", "select", "detach", "alias", "split", "split_with_sizes", "unbind",
-    "clone", "copy_", "unfold", "lift_fresh",
+    "clone",
 })  # fmt: skip
 
 
