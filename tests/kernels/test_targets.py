@@ -22,6 +22,7 @@ from interpreted_starters import load
 from orchestrator.proposers.literals import find_knobs
 from workers.kernel.cases import Case, Role, ScalarInput, TensorInput, decode
 from workers.kernel.inputs import build, torch_dtype
+from workers.kernel.oracle import expect, judge
 
 KERNELS = Path(__file__).parents[2] / "kernels"
 FORWARD = {
@@ -63,13 +64,15 @@ def test_all_promised_targets_are_here() -> None:
 @each_target
 def test_a_target_is_four_files(target: str) -> None:
     files = {path.name for path in (KERNELS / target).iterdir()} - {"__pycache__"}
-    assert files == {"kernel.py", "reference.py", "cases.py", "program.md"}
+    assert files - {"baselines.py"} == {"kernel.py", "reference.py", "cases.py", "program.md"}
 
 
 @each_target
 def test_a_subject_runs_alone_and_its_starter_plays_by_the_rules(target: str) -> None:
     """No file imports its neighbours or ours; the kernel catches nothing and computes nothing by torch."""
     allowed = {"kernel.py": {"math", "torch", "triton"}, "reference.py": {"torch"}, "cases.py": {"random", "typing"}}
+    if (KERNELS / target / "baselines.py").exists():
+        allowed["baselines.py"] = {"torch", "typing", "collections"}
     for name, modules in allowed.items():
         tree = ast.parse((KERNELS / target / name).read_text())
         imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
@@ -83,6 +86,17 @@ def test_a_subject_runs_alone_and_its_starter_plays_by_the_rules(target: str) ->
                 if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "torch"
             }
             assert used <= {"Tensor", "empty", "empty_like", "float32"}
+
+
+@pytest.mark.parametrize("target", [each for each in TARGETS if (KERNELS / each / "baselines.py").exists()])
+def test_further_baselines_are_right_too(target: str) -> None:
+    offered = load(KERNELS / target / "baselines.py").baselines()
+    timed = [case for case in cases(target) if case.small and case.role in (Role.REAL, Role.HELD_OUT)]
+    for case in timed:
+        for name, baseline in offered.items():
+            inputs = build(case, 1, "cpu")
+            verdict = judge(expect(reference(target), inputs, case.error_factor), baseline(*inputs))
+            assert verdict.reason is None, f"{name} on {case.name}: {verdict.reason}"
 
 
 @each_target

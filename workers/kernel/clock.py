@@ -43,10 +43,11 @@ class Timing:
 
 
 def timing(windows: Sequence[Window], slots: int) -> Timing:
-    """From all windows of one implementation on one case, control ones among them."""
+    """From all windows of one implementation on one case, control ones among them. No time is below what the clock can tell."""
     control_s = statistics.median([window.worker_s for window in windows if window.is_control] or [0.0])
     full = [window for window in windows if not window.is_control]
-    found = tuple(1e6 * (window.worker_s - control_s) / (window.replays * slots) for window in full)
+    error_us = 1e6 * _WAKING_S / (min(window.replays for window in full) * slots)
+    found = tuple(max(error_us, 1e6 * (each.worker_s - control_s) / (each.replays * slots)) for each in full)
     poked_s = statistics.median([each.device_s / each.replays for each in windows if each.is_control] or [0.0])
     replays_us = [1e6 * (replay_s - poked_s) / slots for window in full for replay_s in window.replays_s]
     return Timing(
@@ -54,7 +55,7 @@ def timing(windows: Sequence[Window], slots: int) -> Timing:
         quantile(found, 0.2),
         quantile(found, 0.8),
         found,
-        1e6 * _WAKING_S / (min(window.replays for window in full) * slots),
+        error_us,
         quantile(replays_us, 0.2) if replays_us else None,
         quantile(replays_us, 0.8) if replays_us else None,
     )

@@ -7,7 +7,8 @@ two ticks it says nothing. So power is taken from one tick to another (`mean_pow
     gross = busy power × time of a call        net = (busy power - idle power) × time of a call
 
 Pokes (pokes.py) are a small part of the busy time and are taken to draw as much as the calls. Readings in which the clock was
-held down or another process had the GPU are void (`void_because`).
+held down or another process had the GPU are void (`void_because`); to run at the card's power limit is not, for large products
+always do, on every try alike.
 
 Zeus (ml-energy, `ZeusMonitor`) is the field's library for windows of seconds, and serves well around a training step. It is
 not used here: it reads the counter at a window's ends wherever they fall between two ticks, its own check of a window is
@@ -25,6 +26,7 @@ LEAST_SPAN_S = 2.0
 LEAST_TICKS = 50
 SETTLING_S = 0.3  # at the start of busy readings, in which clocks and power are still rising
 IDLE_S = 1.2  # long enough for ten of the longest ticks
+POWER_CAP = "SwPowerCap"  # NVML's name
 _IDLE_TICKS = 5  # fewest that an idle power is worked out from
 _LEAST_SHARE_OF_TICKS = 0.8  # of those that are due in busy readings
 
@@ -51,6 +53,7 @@ class Energy:
     busy_w: float
     idle_w: float
     sensor_w: float | None  # by NVML's power readings over the same time: should be near `busy_w`
+    is_power_capped: bool
     sm_clock_mhz: float | None  # the lowest that was seen
     temperature_c: float | None  # the highest that was seen
 
@@ -97,7 +100,7 @@ def steady(looks: Sequence[Look]) -> list[Look]:
 
 def void_because(looks: Sequence[Look], ours: int) -> str | None:
     """Why readings of busy time do not count; None where they do. `ours`: processes of this worker's on the GPU."""
-    held_down = frozenset[str]().union(*(look.throttles or () for look in looks))
+    held_down = _held_down(looks) - {POWER_CAP}
     if held_down:
         return f"the GPU's clock was held down: {', '.join(sorted(held_down))}"
     most = max((look.processes for look in looks if look.processes is not None), default=0)
@@ -126,6 +129,7 @@ def energy(busy: Sequence[Look], before: Sequence[Look], after: Sequence[Look], 
         busy_w=busy_w,
         idle_w=idle_w,
         sensor_w=_sensor_w(busy),
+        is_power_capped=POWER_CAP in _held_down(busy),
         sm_clock_mhz=min(clocks, default=None),
         temperature_c=max(heat, default=None),
     )
@@ -134,6 +138,10 @@ def energy(busy: Sequence[Look], before: Sequence[Look], after: Sequence[Look], 
 def edp_uj_s(energy_mj: float, latency_us: float) -> float:
     """The energy-delay product of one call: millijoules × microseconds are 1e-9 J·s."""
     return 1e-3 * energy_mj * latency_us
+
+
+def _held_down(looks: Sequence[Look]) -> frozenset[str]:
+    return frozenset[str]().union(*(look.throttles or () for look in looks))
 
 
 def _sensor_w(looks: Sequence[Look]) -> float | None:

@@ -33,6 +33,11 @@ def test_one_control_window_that_was_held_up_changes_nothing() -> None:
     assert timing(held_up, SLOTS).latency_us == timing(taken, SLOTS).latency_us
 
 
+def test_no_call_takes_less_than_the_clock_can_tell() -> None:
+    found = timing(windows(0.0005, 0.0009, 0.001), SLOTS)  # no longer than their control windows
+    assert found.windows_us == (found.error_us,) * 3
+
+
 def test_clocks_that_agree_are_no_reason() -> None:
     assert longer_inside(windows(0.061, 0.062)) is None
     assert shorter_inside(windows(0.061, 0.062)) is None

@@ -66,7 +66,8 @@ def test_looks_at_the_start_are_left_out_while_clocks_rise() -> None:
 
 
 def test_a_call_costs_its_time_in_power_beyond_idle() -> None:
-    busy = looks(500.0, 2.4, power_w=490.0, sm_clock_mhz=1700.0, temperature_c=60.0)
+    capped = frozenset({"SwPowerCap"})
+    busy = looks(500.0, 2.4, power_w=490.0, sm_clock_mhz=1700.0, temperature_c=60.0, throttles=capped)
     before, after = looks(80.0, 1.2), looks(120.0, 1.2)
     found = energy.energy(busy, before, after, 20.0, TICK_S)
     assert isinstance(found, Energy)
@@ -74,6 +75,7 @@ def test_a_call_costs_its_time_in_power_beyond_idle() -> None:
     assert found.net_mj == pytest.approx(8.0, rel=0.01)
     assert (found.idle_w, found.sensor_w) == (pytest.approx(100.0, rel=0.01), pytest.approx(490.0))
     assert (found.sm_clock_mhz, found.temperature_c) == (1700.0, 60.0)
+    assert found.is_power_capped
     assert edp_uj_s(found.gross_mj, 20.0) == pytest.approx(0.2, rel=0.005)  # 10 mJ × 20 µs
 
 
@@ -89,6 +91,7 @@ def test_a_window_that_throttled_or_had_a_neighbour_is_void() -> None:
     assert void_because(fine, 3) is None
     hot = [*fine, replace(fine[-1], throttles=frozenset({"HwThermalSlowdown"}))]
     assert void_because(hot, 3) == "the GPU's clock was held down: HwThermalSlowdown"
+    assert void_because([replace(fine[-1], throttles=frozenset({"SwPowerCap"}))], 3) is None  # as large products always do
     assert "4 processes" in str(void_because([*fine, replace(fine[-1], processes=4)], 3))
     assert void_because(looks(500.0, 0.1), 3) is None  # nothing is known, which is no reason
 

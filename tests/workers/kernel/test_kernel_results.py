@@ -21,7 +21,7 @@ def timing(latency_us: float) -> Timing:
 
 
 def energy(net_mj: float) -> Energy:
-    return Energy(net_mj, 2 * net_mj, 500.0, 100.0, None, None, None)
+    return Energy(net_mj, 2 * net_mj, 500.0, 100.0, None, False, None, None)
 
 
 REAL = Found(case("a"), 5.0, {KERNEL: timing(10.0), CHAMPION: timing(20.0)}, {"eager": 30.0, "compile": 15.0}, energy(4.0))

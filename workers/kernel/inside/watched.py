@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+import triton
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from triton.runtime.autotuner import Autotuner
 from triton.runtime.interpreter import InterpretedFunction
@@ -40,6 +41,7 @@ def install(device: str) -> None:
         InterpretedFunction.run = _noting(InterpretedFunction.run, interprets=True)
     else:
         JITFunction.run = _noting(JITFunction.run, interprets=False)
+        triton.set_allocator(_scratch)  # what tensor descriptors that a kernel makes need
 
 
 @contextlib.contextmanager
@@ -76,6 +78,10 @@ def rule(error: Exception) -> str:
     if isinstance(error, CaptureError):
         return "capture"
     return "memory" if isinstance(error, torch.OutOfMemoryError) else "error"
+
+
+def _scratch(size: int, _alignment: int, _stream: int | None) -> torch.Tensor:
+    return torch.empty(size, dtype=torch.int8, device="cuda")
 
 
 class _Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
