@@ -23,6 +23,7 @@ from orchestrator.proposers.literals import find_knobs
 from workers.kernel.cases import Case, Role, ScalarInput, TensorInput, decode
 from workers.kernel.inputs import build, torch_dtype
 from workers.kernel.oracle import expect, judge
+from workers.kernel.pokes import pokes, replay_pokes
 
 KERNELS = Path(__file__).parents[2] / "kernels"
 FORWARD = {
@@ -97,6 +98,25 @@ def test_further_baselines_are_right_too(target: str) -> None:
             inputs = build(case, 1, "cpu")
             verdict = judge(expect(reference(target), inputs, case.error_factor), baseline(*inputs))
             assert verdict.reason is None, f"{name} on {case.name}: {verdict.reason}"
+
+
+@each_target
+def test_an_answer_of_the_replay_before_is_refused(target: str) -> None:
+    """What is poked into the inputs between two timed calls changes every target's answer by more than it may be off."""
+    for case in cases(target):
+        if not case.small or case.role not in (Role.REAL, Role.HELD_OUT):
+            continue
+        before, after = (replayed(case, times) for times in (2, 3))
+        verdict = judge(expect(reference(target), after, case.error_factor), reference(target)(*before))
+        assert not verdict.accepted, case.name
+
+
+def replayed(case: Case, times: int) -> tuple[Any, ...]:
+    inputs: tuple[Any, ...] = build(case, 3, "cpu")
+    for nth, one in enumerate(case.inputs):
+        if isinstance(one, TensorInput) and one.varies:
+            replay_pokes(inputs[nth], pokes(case, nth, 3, 2), 0, times)
+    return inputs
 
 
 @each_target

@@ -57,6 +57,18 @@ class Energy:
     sm_clock_mhz: float | None  # the lowest that was seen
     temperature_c: float | None  # the highest that was seen
 
+    def __str__(self) -> str:
+        at_limit = ", at the card's power limit" if self.is_power_capped else ""
+        return (
+            f"{self.net_mj:.4g} mJ net and {self.gross_mj:.4g} mJ gross a call: {self.busy_w:.1f} W at work (sensor: "
+            f"{_shown(self.sensor_w, 'W')}), {self.idle_w:.1f} W idle, SM clock from {_shown(self.sm_clock_mhz, 'MHz')}, up to "
+            f"{_shown(self.temperature_c, 'C')}{at_limit}"
+        )
+
+
+def _shown(value: float | None, unit: str) -> str:
+    return "unknown" if value is None else f"{value:.5g} {unit}"
+
 
 def ticks(looks: Sequence[Look]) -> list[tuple[float, float]]:
     """When the counter was first seen at each new value, and the value; its first value is none, as nobody saw it come."""

@@ -92,6 +92,7 @@ class Energies:
                 self._give_up(f"{name}: {one}")
                 return list(found)
             known[name] = one
+            self._session.log.append(f"{name}: {one}\n".encode())  # with power, clocks and heat, for people
         return [replace(each, energy=known.get(each.case.name)) for each in found]
 
     def _idle(self) -> tuple[Look, ...]:

@@ -76,6 +76,7 @@ def test_a_call_costs_its_time_in_power_beyond_idle() -> None:
     assert (found.idle_w, found.sensor_w) == (pytest.approx(100.0, rel=0.01), pytest.approx(490.0))
     assert (found.sm_clock_mhz, found.temperature_c) == (1700.0, 60.0)
     assert found.is_power_capped
+    assert "500.0 W at work (sensor: 490 W), 100.0 W idle, SM clock from 1700 MHz, up to 60 C, at the card's" in str(found)
     assert edp_uj_s(found.gross_mj, 20.0) == pytest.approx(0.2, rel=0.005)  # 10 mJ × 20 µs
 
 
