@@ -21,6 +21,16 @@ from workers.trial import TelemetrySample
 _MIB = 1024.0 * 1024.0
 
 
+# Reasons for which a clock is lower than the work asks for, by NVML's names and bits (nvml.h, nvmlClocksEventReason*).
+THROTTLES = {
+    "SwPowerCap": 0x4,
+    "HwSlowdown": 0x8,
+    "SwThermalSlowdown": 0x20,
+    "HwThermalSlowdown": 0x40,
+    "HwPowerBrakeSlowdown": 0x80,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """One look at a GPU (of several: power added up, use averaged, the fullest memory, the slowest clock, the hottest)."""
@@ -52,6 +62,18 @@ class Gpu(Protocol):
     def uuids(self) -> str | None:
         """The GPUs as CUDA_VISIBLE_DEVICES knows them wherever only they can be seen; None where that is not known."""
 
+    def capability(self) -> tuple[int, int] | None:
+        """CUDA's compute capability of the first of them: (9, 0)."""
+
+    def highest_sm_clock_mhz(self) -> float | None:
+        """That the slowest of them may reach."""
+
+    def throttles(self) -> frozenset[str] | None:
+        """Why clocks are held down at this moment: names of `THROTTLES`."""
+
+    def processes(self) -> int | None:
+        """How many processes have a context on the busiest of them, ours included."""
+
 
 @dataclass(frozen=True, slots=True)
 class NoGpu:
@@ -70,6 +92,18 @@ class NoGpu:
         return ()
 
     def uuids(self) -> None:
+        return None
+
+    def capability(self) -> None:
+        return None
+
+    def highest_sm_clock_mhz(self) -> None:
+        return None
+
+    def throttles(self) -> None:
+        return None
+
+    def processes(self) -> None:
         return None
 
 
@@ -117,6 +151,24 @@ class NvmlGpu:
         found = [self._ask(handle, self._nvml.nvmlDeviceGetUUID) for handle in self._handles]
         texts = [uuid.decode() if isinstance(uuid, bytes) else str(uuid) for uuid in found if uuid is not None]
         return ",".join(texts) if len(texts) == len(found) else None
+
+    def capability(self) -> tuple[int, int] | None:
+        found = self._ask(self._handles[0], self._nvml.nvmlDeviceGetCudaComputeCapability)
+        return None if found is None else (int(found[0]), int(found[1]))
+
+    def highest_sm_clock_mhz(self) -> float | None:
+        clocks = self._each(lambda handle: self._nvml.nvmlDeviceGetMaxClockInfo(handle, self._nvml.NVML_CLOCK_SM), 1.0)
+        return min(clocks) if clocks else None
+
+    def throttles(self) -> frozenset[str] | None:
+        masks = [self._ask(handle, self._nvml.nvmlDeviceGetCurrentClocksThrottleReasons) for handle in self._handles]
+        if None in masks:
+            return None
+        return frozenset(name for name, bit in THROTTLES.items() if any(int(mask) & bit for mask in masks))
+
+    def processes(self) -> int | None:
+        counts = self._each(lambda handle: len(self._nvml.nvmlDeviceGetComputeRunningProcesses(handle)), 1.0)
+        return int(max(counts)) if counts else None
 
     def _handle(self, device: str) -> Any:
         if device.isdigit():

@@ -35,7 +35,8 @@ class Outcome(StrEnum):
 # What only a GPU's counters tell, whichever runner reads them.
 PEAK_VRAM_MB = "peak_vram_mb"
 TRIAL_ENERGY_J = "trial_energy_j"  # of all that the trial did, set-up and guards included
-GPU_METRICS = frozenset({PEAK_VRAM_MB, TRIAL_ENERGY_J, "energy_mj", "energy_gross_mj", "edp_uj_s"})
+ENERGY_METRICS = frozenset({"energy_mj", "energy_gross_mj", "edp_uj_s"})  # of a kernel's call
+GPU_METRICS = ENERGY_METRICS | {PEAK_VRAM_MB, TRIAL_ENERGY_J}
 
 
 class Provenance(StrEnum):
@@ -73,6 +74,9 @@ class KernelPlan:
     """The `kernel` runner: gates without a GPU, then time and energy on one (docs/kernel-track.md)."""
 
     arch: str | None = None  # what is compiled for, such as sm_90; None: the worker's GPU, or sm_90 where there is none
+    baselines: tuple[str, ...] = ("eager", "compile")  # what ours is compared with, beside the target's own baselines.py
+    window_s: float = 0.3  # of back-to-back work, for one case and implementation: all windows together
+    device: str | None = None  # where is timed: cuda; cpu (Triton's interpreter: to try the protocol); None: the GPU, if any
 
 
 Plan = TrainPlan | CommandPlan | KernelPlan
@@ -133,6 +137,8 @@ class TrialSpec:
     confined: bool = False  # in the sandbox, or not at all
     bundle: bytes | None = None  # git bundle with `commit`, its prerequisites being what the node already has
     product: Product | None = None  # what the objective is computed from; None: it is a metric by itself
+    beside: str | None = None  # 40 hex: the champion, timed in turns with this commit (kernel runner)
+    wanted: tuple[str, ...] = ()  # metrics of constraints or of the front: measured too, where that costs extra (energy)
 
     @property
     def decisive(self) -> tuple[str, ...]:
@@ -183,6 +189,11 @@ class CaseRow:
     p80_us: float | None = None
     baselines_us: Mapping[str, float] = field(default_factory=dict)  # medians: eager, compile, vendor, liger
     energy_mj: float | None = None  # net of one call
+    energy_gross_mj: float | None = None
+    champion_us: float | None = None  # median, of the commit that was timed in turns with this one
+    windows_us: tuple[float, ...] = ()  # one call by each window, in the order in which they were measured
+    replay_p20_us: float | None = None  # over single replays, as the process itself tells: for people, never for a decision
+    replay_p80_us: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ from interpreted_starters import load
 from orchestrator.proposers.literals import find_knobs
 from workers.kernel.cases import Case, Role, ScalarInput, TensorInput, decode
 from workers.kernel.inputs import build, torch_dtype
+from workers.kernel.oracle import expect, judge
+from workers.kernel.pokes import pokes, replay_pokes
 
 KERNELS = Path(__file__).parents[2] / "kernels"
 FORWARD = {
@@ -63,13 +65,15 @@ def test_all_promised_targets_are_here() -> None:
 @each_target
 def test_a_target_is_four_files(target: str) -> None:
     files = {path.name for path in (KERNELS / target).iterdir()} - {"__pycache__"}
-    assert files == {"kernel.py", "reference.py", "cases.py", "program.md"}
+    assert files - {"baselines.py"} == {"kernel.py", "reference.py", "cases.py", "program.md"}
 
 
 @each_target
 def test_a_subject_runs_alone_and_its_starter_plays_by_the_rules(target: str) -> None:
     """No file imports its neighbours or ours; the kernel catches nothing and computes nothing by torch."""
     allowed = {"kernel.py": {"math", "torch", "triton"}, "reference.py": {"torch"}, "cases.py": {"random", "typing"}}
+    if (KERNELS / target / "baselines.py").exists():
+        allowed["baselines.py"] = {"torch", "typing", "collections"}
     for name, modules in allowed.items():
         tree = ast.parse((KERNELS / target / name).read_text())
         imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
@@ -83,6 +87,36 @@ def test_a_subject_runs_alone_and_its_starter_plays_by_the_rules(target: str) ->
                 if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "torch"
             }
             assert used <= {"Tensor", "empty", "empty_like", "float32"}
+
+
+@pytest.mark.parametrize("target", [each for each in TARGETS if (KERNELS / each / "baselines.py").exists()])
+def test_further_baselines_are_right_too(target: str) -> None:
+    offered = load(KERNELS / target / "baselines.py").baselines()
+    timed = [case for case in cases(target) if case.small and case.role in (Role.REAL, Role.HELD_OUT)]
+    for case in timed:
+        for name, baseline in offered.items():
+            inputs = build(case, 1, "cpu")
+            verdict = judge(expect(reference(target), inputs, case.error_factor), baseline(*inputs))
+            assert verdict.reason is None, f"{name} on {case.name}: {verdict.reason}"
+
+
+@each_target
+def test_an_answer_of_the_replay_before_is_refused(target: str) -> None:
+    """What is poked into the inputs between two timed calls changes every target's answer by more than it may be off."""
+    for case in cases(target):
+        if not case.small or case.role not in (Role.REAL, Role.HELD_OUT):
+            continue
+        before, after = (replayed(case, times) for times in (2, 3))
+        verdict = judge(expect(reference(target), after, case.error_factor), reference(target)(*before))
+        assert not verdict.accepted, case.name
+
+
+def replayed(case: Case, times: int) -> tuple[Any, ...]:
+    inputs: tuple[Any, ...] = build(case, 3, "cpu")
+    for nth, one in enumerate(case.inputs):
+        if isinstance(one, TensorInput) and one.varies:
+            replay_pokes(inputs[nth], pokes(case, nth, 3, 2), 0, times)
+    return inputs
 
 
 @each_target

@@ -52,6 +52,10 @@ class RecordedNvml:
                 "nvmlDeviceGetTotalEnergyConsumption": self.ENERGY_MJ[min(turn, 1)],
                 "nvmlDeviceGetMinorNumber": 2,  # of the second one in PCI's order, which is not always the driver's
                 "nvmlDeviceGetUUID": "GPU-8d2c1f0a",
+                "nvmlDeviceGetCudaComputeCapability": [9, 0],
+                "nvmlDeviceGetMaxClockInfo": 1980,
+                "nvmlDeviceGetCurrentClocksThrottleReasons": 0x4 | 0x1 | 0x40,  # power cap, idle, too hot
+                "nvmlDeviceGetComputeRunningProcesses": [SimpleNamespace(pid=1), SimpleNamespace(pid=2)],
             }[name]
 
         return answer
@@ -123,6 +127,21 @@ def test_a_sandbox_gets_the_nodes_of_its_own_gpus_and_what_all_share(dev: Path) 
 def test_a_slice_of_a_gpu_needs_the_nodes_of_all(dev: Path) -> None:
     gpu = NvmlGpu(RecordedNvml(unsupported=("nvmlDeviceGetMinorNumber",)), ["MIG-1"], dev)
     assert {"nvidia0", "nvidia1", "nvidia2"} <= {node.name for node in gpu.nodes()}
+
+
+def test_a_gpu_tells_its_capability_its_highest_clock_what_holds_it_down_and_who_has_it() -> None:
+    gpu = NvmlGpu(RecordedNvml(), ["0", "1"])
+    assert gpu.capability() == (9, 0)
+    assert gpu.highest_sm_clock_mhz() == 1980.0
+    assert gpu.throttles() == {"SwPowerCap", "HwThermalSlowdown"}  # to be idle is no fault
+    assert gpu.processes() == 2
+
+
+def test_what_a_gpu_does_not_tell_of_itself_is_none() -> None:
+    names = ("CudaComputeCapability", "MaxClockInfo", "CurrentClocksThrottleReasons", "ComputeRunningProcesses")
+    gpu = NvmlGpu(RecordedNvml(unsupported=tuple(f"nvmlDeviceGet{name}" for name in names)), ["0"])
+    for known in (gpu, NoGpu("none")):
+        assert (known.capability(), known.highest_sm_clock_mhz(), known.throttles(), known.processes()) == (None,) * 4
 
 
 def test_where_no_gpu_is_no_node_is_let_through() -> None:

@@ -60,3 +60,13 @@ def arch(name: str) -> Arch:
     if name not in ARCHS:
         raise UnknownArchError(f"given {name!r}; allowed: {', '.join(ARCHS)}")
     return ARCHS[name]
+
+
+def of_capability(capability: tuple[int, int] | None) -> str:
+    """The name of the kind of GPU that NVML tells a compute capability of: itself, or else the newest kind before it, whose
+    limits it keeps to. `DEFAULT` where nothing is known."""
+    if capability is None:
+        return DEFAULT
+    number = 10 * capability[0] + capability[1]
+    older = [each for each in _ALL if isinstance(each.capability, int) and each.capability <= number]
+    return max(older, key=lambda each: int(each.capability)).name if older else DEFAULT

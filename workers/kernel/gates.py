@@ -201,14 +201,22 @@ def _launches(told: Sequence[Mapping[str, Any]], kernels: Sequence[_Text], works
 
 def outputs(header: Mapping[str, Any], payload_bytes: int) -> list[dict[str, Any]]:
     """Types and shapes of an answer whose bytes are as many as these say. Raises `MalformedError`."""
+    forms, due = forms_of(header)
+    if due != payload_bytes:
+        raise MalformedError(f"`answer` with {payload_bytes} bytes; its shapes and types say {due}")
+    return forms
+
+
+def forms_of(header: Mapping[str, Any]) -> tuple[list[dict[str, Any]], int]:
+    """Types and shapes of an answer, and how many bytes that is. Raises `MalformedError`."""
     try:
         forms = [(str(each["dtype"]), [_whole(size) for size in each["shape"]]) for each in header["outputs"]]
         due = sum(_DTYPE_BYTES[dtype] * math.prod(shape) for dtype, shape in forms)
     except (KeyError, TypeError, ValueError) as error:
         raise MalformedError(f"`answer` that cannot be read: {type(error).__name__}: {error}") from None
-    if not forms or due != payload_bytes:
-        raise MalformedError(f"`answer` with {payload_bytes} bytes; its shapes and types say {due}")
-    return [{"dtype": dtype, "shape": shape} for dtype, shape in forms]
+    if not forms:
+        raise MalformedError("`answer` without an output")
+    return [{"dtype": dtype, "shape": shape} for dtype, shape in forms], due
 
 
 def _whole(value: object) -> int:

@@ -42,18 +42,19 @@ def torch_dtype(name: str) -> torch.dtype:
 
 
 def _tensor(one: TensorInput, stream: str, call: int, device: str | torch.device, adversarial: bool) -> torch.Tensor:
-    generator = _generator(f"{stream}/{call}" if one.varies else stream, device)
-    content = _content(one, generator)
+    drawn = generator(f"{stream}/{call}" if one.varies else stream, device)
+    content = _content(one, drawn)
     if adversarial and one.varies:
         rows = content.view(-1, one.shape[-1])
         if one.fill is Fill.INDEX:
-            _corner_indices(rows, one, generator)
+            _corner_indices(rows, one, drawn)
         else:
-            _corner_rows(rows, one, generator)
+            _corner_rows(rows, one, drawn)
     return content.to(torch_dtype(one.dtype))
 
 
-def _generator(stream: str, device: str | torch.device) -> torch.Generator:
+def generator(stream: str, device: str | torch.device) -> torch.Generator:
+    """What draws for one purpose: the same numbers for the same words, on one kind of device."""
     import torch
 
     digest = hashlib.blake2b(stream.encode(), digest_size=8).digest()

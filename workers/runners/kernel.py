@@ -13,9 +13,11 @@ from __future__ import annotations
 from typing import Any
 
 from workers.kernel import gates, static_check
-from workers.kernel.arch import DEFAULT, Arch, UnknownArchError, arch
+from workers.kernel.arch import Arch, UnknownArchError, arch, of_capability
 from workers.kernel.cases import Case, CasesError, decode
+from workers.runners import kernel_timing
 from workers.runners.kernel_processes import Candidate, Verifier, candidate, verifier
+from workers.runners.kernel_timing import Gated
 from workers.runners.subject import Conversation, violation
 from workers.runners.wire import Message
 from workers.session import Session, Stopped
@@ -28,7 +30,8 @@ _MOST_BYTES = 256 << 20  # of one message's texts or outputs
 
 def run(session: Session, plan: KernelPlan) -> None:
     """Pass the gates and measure. Fills the session's `measured` and `cases`."""
-    chip = _chip(plan)
+    chip = _chip(session, plan)
+    device = kernel_timing.device_of(session, plan)
     session.begin("check")
     source = session.machine.repository.read(session.spec.commit, SOURCE).decode(errors="replace")
     _check_source(source)
@@ -49,13 +52,16 @@ def run(session: Session, plan: KernelPlan) -> None:
         built = _built(halves.compiling, cases, chip)
         session.begin("correctness")
         _judge(halves, knowing, checks, built)
+        _note(session, built, cases, chip)
+        if device is not None:  # in here, so that the next trial's processes begin to get ready when the clock has stopped
+            kernel_timing.run(session, plan, knowing, Gated(source, raw, cases, built), device)
         knowing.done()
-    _note(session, built, cases, chip)
 
 
-def _chip(plan: KernelPlan) -> Arch:
+def _chip(session: Session, plan: KernelPlan) -> Arch:
+    capability = session.machine.gpu.capability() if session.spec.gpus else None
     try:
-        return arch(plan.arch or DEFAULT)
+        return arch(plan.arch or of_capability(capability))
     except UnknownArchError as error:
         raise Stopped(Outcome.INFRA, f"target.arch: {error}") from None
 

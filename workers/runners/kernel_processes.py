@@ -1,6 +1,7 @@
-"""The two processes of a kernel trial, ready before it begins where one like it came before (standby.py).
+"""The processes of a kernel trial, ready before it begins where one like it came before (standby.py).
 
-The verifier runs sealed files alone and serves many trials, as long as each ends in order. The candidate's process serves one.
+The verifier and the baselines run sealed files alone and serve many trials, as long as each ends in order. A process of a
+candidate's, or of the champion's, serves one.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from workers.kernel.arch import Arch
 from workers.output import CappedLog
+from workers.runners.kernel_timer import Timer
 from workers.runners.subject import Conversation, Limit
 from workers.session import Session
 from workers.standby import Ready
@@ -75,6 +77,31 @@ def candidate(session: Session, chip: Arch) -> Iterator[Candidate]:
         ready.end()
         if session.machine.standby.keeps and not session.cancel.cancelled:
             session.machine.standby.put("candidate", kind, _start(session, "candidate", target, sockets=2))
+
+
+@contextlib.contextmanager
+def timer(session: Session, who: str, device: str, *, is_sealed: bool) -> Iterator[Timer]:
+    """A process that is timed. `who`: under which name the next one gets ready. `is_sealed`: it runs sealed files alone, and
+    waits for the next trial if this one ended in order (`is_done`)."""
+    kind = (*_kind(session), device)
+    ready = session.machine.standby.take(who, kind) or _start(session, "timing", (device,), sockets=1)
+    keeps = session.machine.standby.keeps
+    timed = Timer(_conversations(session, ready)[0])
+    is_over = False
+    try:
+        yield timed
+        is_over = timed.is_done and ready.process.poll() is None
+    finally:
+        _take_log(session, ready)
+        if is_sealed and is_over and keeps:
+            session.machine.standby.put(who, kind, ready)
+        else:
+            exited = ready.process.end(at_once=True)
+            ready.end()
+            if is_over:
+                session.note_memory(exited)
+            if not is_sealed and keeps and not session.cancel.cancelled:
+                session.machine.standby.put(who, kind, _start(session, "timing", (device,), sockets=1))
 
 
 def _kind(session: Session) -> tuple[Hashable, ...]:

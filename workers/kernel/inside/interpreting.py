@@ -20,6 +20,7 @@ from triton.runtime.interpreter import InterpretedFunction
 
 from workers.kernel.cases import decode
 from workers.kernel.inputs import build
+from workers.kernel.inside.answers import described, flaw_of, same
 from workers.kernel.inside.line import Line, load_source
 
 
@@ -37,7 +38,7 @@ def interpret_cases(line: Line) -> None:
         before = [one.clone() if isinstance(one, torch.Tensor) else one for one in inputs]
         launches.clear()
         answer = kernel_fn(*inputs)
-        if not all(_same(one, was) for one, was in zip(inputs, before, strict=True)):
+        if not all(same(one, was) for one, was in zip(inputs, before, strict=True)):
             line.send({"type": "flawed", "check": nth, "reason": "kernel_fn changed its inputs"})
             continue
         send_answer(line, nth, answer, inputs, launches)
@@ -46,33 +47,13 @@ def interpret_cases(line: Line) -> None:
 
 def send_answer(line: Line, check: int, answer: Any, inputs: tuple[Any, ...], launches: list[list[Any]]) -> None:
     """The bytes of plain tensors, or what is wrong with their form."""
-    outputs = answer if isinstance(answer, tuple) else (answer,)
-    reason = next((flaw for output in outputs if (flaw := _flaw(output, inputs)) is not None), None)
-    if reason is not None or not outputs:
-        line.send({"type": "flawed", "check": check, "reason": reason or "kernel_fn returned an empty tuple"})
+    reason = flaw_of(answer, inputs)
+    if reason is not None:
+        line.send({"type": "flawed", "check": check, "reason": reason})
         return
-    described = [{"dtype": str(each.dtype).removeprefix("torch."), "shape": list(each.shape)} for each in outputs]
-    header = {"type": "answer", "check": check, "outputs": described, "is_tuple": isinstance(answer, tuple)}
-    header["launches"] = [each for each in launches if each[1]]
+    outputs = answer if isinstance(answer, tuple) else (answer,)
+    header = {"type": "answer", "check": check, **described(answer), "launches": [each for each in launches if each[1]]}
     line.send(header, [each.cpu().reshape(-1).view(torch.uint8).numpy().tobytes() for each in outputs])
-
-
-def _flaw(output: Any, inputs: tuple[Any, ...]) -> str | None:
-    """Why something is no output that could be compared."""
-    if type(output) is not torch.Tensor:
-        return f"kernel_fn returned {type(output).__qualname__}; due are plain tensors"
-    if output.layout != torch.strided or not output.is_contiguous():
-        return "an output is not contiguous"
-    theirs = {one.untyped_storage().data_ptr() for one in inputs if isinstance(one, torch.Tensor) and one.numel()}
-    if output.numel() and output.untyped_storage().data_ptr() in theirs:
-        return "an output lies in the memory of an input"
-    return None
-
-
-def _same(one: Any, was: Any) -> bool:
-    if not isinstance(one, torch.Tensor):
-        return bool(one == was)
-    return torch.equal(one.reshape(-1).view(torch.uint8), was.reshape(-1).view(torch.uint8))
 
 
 def _noting(launches: list[list[Any]]) -> Callable[..., Any]:

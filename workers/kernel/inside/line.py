@@ -18,6 +18,7 @@ class Line:
 
     def __init__(self, descriptor: int) -> None:
         self._socket = socket.socket(fileno=descriptor)
+        self.handed: int | None = None  # the descriptor that came with the latest message; whoever takes it closes it
 
     def send(self, header: dict[str, Any], payload: Iterable[bytes | memoryview] = ()) -> None:
         pieces = list(payload)
@@ -29,9 +30,17 @@ class Line:
             self._socket.sendall(piece)
 
     def receive(self) -> tuple[dict[str, Any], bytes]:
-        (length,) = struct.unpack(">I", self._exactly(4))
+        (length,) = struct.unpack(">I", self._beginning(4))
         header = json.loads(self._exactly(length))
         return header, self._exactly(header.get("payload_bytes", 0))
+
+    def _beginning(self, size: int) -> bytes:
+        """The first bytes of a message, and the descriptor that rides on them."""
+        first, handed, _, _ = socket.recv_fds(self._socket, size, 1)
+        self.handed = handed[0] if handed else None
+        if not first:
+            raise EOFError
+        return first + self._exactly(size - len(first))
 
     def _exactly(self, size: int) -> bytes:
         whole = bytearray(size)
