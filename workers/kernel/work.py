@@ -36,7 +36,8 @@ class Work:
     plain_macs: float = 0.0  # of a product that needs every bit of fp32
     lane_ops: float = 0.0  # one element through one arithmetic operation, slow ones `SLOW` times
     burst_bytes: float = 0.0  # loads that can be under way together: outside of loops, and of one turn of the busiest loop
-    is_whole: bool = True  # every loop's length was known
+    is_whole: bool = True  # every loop's length was known, and all work seen
+    rounds_products: bool = False  # fp32 inputs of a product are rounded to tf32
 
     def plus(self, other: Work, times: float = 1.0) -> Work:
         """With `other` done so many times. A loop's loads come turn by turn, so they do not add up to one burst."""
@@ -49,6 +50,7 @@ class Work:
             self.lane_ops + times * other.lane_ops,
             burst,
             self.is_whole and other.is_whole,
+            self.rounds_products or other.rounds_products,
         )
 
 
@@ -255,6 +257,7 @@ def _dearer(one: Work, other: Work) -> Work:
         max(one.lane_ops, other.lane_ops),
         max(one.burst_bytes, other.burst_bytes),
         one.is_whole and other.is_whole,
+        one.rounds_products or other.rounds_products,
     )
 
 
@@ -282,8 +285,10 @@ def _one(op: str, said: str, tensors: Sequence[tuple[tuple[int, ...], float]]) -
     if op in ("tt.dot", "tt.dot_scaled"):
         (rows, depth), width = tensors[0][0][-2:], tensors[1][0][-1]
         macs = float(rows * depth * width * math.prod(tensors[0][0][:-2]))
-        is_plain = tensors[0][1] == 4 and "inputPrecision = tf32" not in said
-        return Work(plain_macs=macs) if is_plain else Work(tensor_macs=macs)
+        if tensors[0][1] < 4:
+            return Work(tensor_macs=macs)
+        rounds = "inputPrecision = tf32" in said and "inputPrecision = tf32x3" not in said
+        return Work(tensor_macs=macs, rounds_products=True) if rounds else Work(plain_macs=macs)
     return Work(lane_ops=lanes * (SLOW if op.startswith(_SLOW_OPS) else 1.0))
 
 

@@ -32,6 +32,11 @@ def run(session: Session, plan: KernelPlan) -> None:
     session.begin("check")
     source = session.machine.repository.read(session.spec.commit, SOURCE).decode(errors="replace")
     _check_source(source)
+    measure(session, source, chip)
+
+
+def measure(session: Session, source: str, chip: Arch) -> None:
+    """What is behind the static check, which holds whatever that let through."""
     with verifier(session) as knowing, candidate(session, chip) as halves:
         raw, cases = _cases(knowing, session.spec.seed)
         checks = gates.checks(cases)
@@ -133,9 +138,13 @@ def _note(session: Session, built: gates.Built, cases: tuple[Case, ...], chip: A
     session.measured.update(built.facts(cases))
     stand_in = built.stand_in(cases, chip)
     if stand_in is not None:
+        too_little = built.too_little(cases) if STAND_IN in session.spec.decisive else None
+        if too_little is not None:  # on a GPU its answers are looked at instead
+            raise violation("impossible", too_little)
         session.measured.update(stand_in)
     elif STAND_IN in session.spec.decisive:
         raise Stopped(
             Outcome.CRASH,
-            "static_cost cannot be told: a loop's length is not known before the kernel runs; let it follow from the arguments",
+            "static_cost cannot be told: work that cannot be counted before the kernel runs (a `while`, a loop whose length is "
+            "loaded or changes unevenly from turn to turn, noinline functions, assembly); let it follow from the arguments",
         )
