@@ -93,7 +93,7 @@ class Built:
             moved = sum(programs * (work.loaded_bytes + work.stored_bytes) for work, programs in works)
             done = sum(programs * (2 * work.tensor_macs + 2 * work.plain_macs + work.lane_ops) for work, programs in works)
             if case.dtype is DType.FP32 and any(work.rounds_products for work, _ in works):
-                return f'{case.name}: products of fp32 are rounded to tf32, which the interpreter cannot see: input_precision="ieee"'
+                return f"{case.name}: products of fp32 in tf32, which the interpreter cannot see; due is input_precision='ieee'"
             if moved < _LEAST_MOVED * case.bytes:
                 return f"{case.name}: its kernels move {moved:.0f} bytes; inputs and outputs alone are {case.bytes}"
             if done < _LEAST_DONE * case.flops:

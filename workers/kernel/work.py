@@ -4,8 +4,8 @@ TTIR is what is left of the source when everything is inlined and no GPU has bee
 shape of its tensors, and loops keep their bounds. With the launch's whole numbers put in for the arguments, most bounds can
 be worked out, for every program of the launch where they differ. Where one cannot (it was loaded from memory, say), the loop
 counts once and `is_whole` says so; so it does where work cannot be seen at all: in functions that are called, `while` loops,
-assembly. Lanes that a mask leaves out are counted: they take their turn, whatever becomes of them. A branch costs what its
-dearer side does, whichever is taken: there is nothing to gain by work that is done by few programs, or in few turns.
+assembly. Of a branch each program's own side counts; where it cannot be known, the larger of each number. Lanes that a mask
+leaves out are counted: they take their turn, whatever becomes of them.
 """
 
 from __future__ import annotations
@@ -155,8 +155,7 @@ class _Program:
         if op == "scf.for":
             return self._loop(total, line, said, times)
         if op == "scf.if":
-            sides = (self.count(line.inner, times), self.count(line.otherwise, times))
-            return total.plus(_dearer(*sides))
+            return total.plus(self._branch(line, said, times))
         if op in _UNSEEN or (line.inner and op not in _REGIONS):
             both = self.count(line.inner, times).plus(self.count(line.otherwise, times))
             return total.plus(Work(is_whole=False)).plus(both)
@@ -186,6 +185,18 @@ class _Program:
         self._turning.add(bounds[1])
         once = self.count(line.inner, turns * times)
         return total.plus(once, times=0.0).plus(replace(once, burst_bytes=0.0))
+
+    def _branch(self, line: _Line, said: str, times: Whole) -> Work:
+        asked = _VALUE.search(said)
+        met = self._known.get(asked[0]) if asked else None
+        if met is None:
+            return _dearer(self.count(line.inner, times), self.count(line.otherwise, times))
+        meets = np.asarray(met) != 0
+        sides = [(line.inner, times * meets), (line.otherwise, times * ~meets)]
+        done = Work()
+        for body, often in sides:
+            done = done.plus(self.count(body, often)) if np.any(often) else done
+        return done
 
     def _note(self, name: str | None, op: str, said: str) -> None:
         """Remember a whole number, if it can be known."""
