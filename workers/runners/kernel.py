@@ -50,11 +50,11 @@ def measure(session: Session, source: str, chip: Arch) -> None:
         halves.compiling.send(question | {"type": "compile", "compiled": compiled})
         halves.interpreting.send(question | {"type": "interpret", "seed": session.spec.seed, "checks": asked})
         knowing.line.send({"type": "expect", "seed": session.spec.seed, "device": "cpu", "checks": asked})
+        knowing.is_at_rest = True  # nothing that it was asked is without an answer, whatever becomes of the candidate
         session.begin("compile")
         built = _built(halves.compiling, cases, chip)
         session.begin("correctness")
         _judge(halves, knowing, checks, built)
-        knowing.done()
     _note(session, built, cases, chip)
 
 
@@ -121,8 +121,10 @@ def _judge(halves: Candidate, knowing: Verifier, checks: tuple[gates.Check, ...]
         except gates.MalformedError as error:
             raise violation("protocol", str(error)) from None
         question = {"type": "judge", "check": nth, "outputs": outputs, "is_tuple": bool(message.header.get("is_tuple"))}
+        knowing.is_at_rest = False
         knowing.line.send(question | {"device": "cpu"}, [payload] if payload else ())
         reason = knowing.line.receive("verdict").header.get("reason")
+        knowing.is_at_rest = True
         if reason is not None:
             raise Stopped(Outcome.CRASH, f"wrong: {where}: {reason}")
     halves.interpreting.receive("done")
