@@ -1,6 +1,7 @@
 """The two processes of a kernel trial, ready before it begins where one like it came before (standby.py).
 
-The verifier runs sealed files alone and serves many trials, as long as each leaves it at rest. A candidate's process serves one.
+The verifier runs sealed files alone and serves many trials, as long as each leaves it at rest. A candidate's process serves
+one.
 """
 
 from __future__ import annotations

@@ -83,11 +83,11 @@ class MemoryAlone(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch 
         return func(*args, **(kwargs or {}))
 
 
-# As ATen names what torch.empty, zeros, full and the views of static_names.py come to. A `clone` is what `contiguous` makes.
+# As ATen names what the makers, forms and views of static_names.py come to. A `clone` is what `contiguous` makes.
 _MEMORY = frozenset({
     "empty", "empty_like", "empty_strided", "zeros", "zeros_like", "full", "full_like", "new_empty", "new_zeros", "zero_",
     "fill_", "new_empty_strided", "view", "_unsafe_view", "_reshape_alias", "alias", "t", "transpose", "permute", "squeeze",
-    "unsqueeze", "expand", "detach", "as_strided", "slice", "select", "split", "split_with_sizes", "unbind", "clone",
+    "unsqueeze", "expand", "detach", "as_strided", "slice", "select", "split", "split_with_sizes", "unbind", "clone", "device",
 })  # fmt: skip
 
 
