@@ -31,7 +31,7 @@ def norm_rows(x_ptr, weight_ptr, y_ptr, R, C, eps, BLOCK: tl.constexpr):
     inside = cols < C
     weight = tl.load(weight_ptr + cols, mask=inside, other=0.0).to(tl.float32)
     for row in range(tl.program_id(0), R, tl.num_programs(0)):
-        at = row.to(tl.int64) * C + cols
+        at = tl.cast(row, tl.int64) * C + cols
         x = tl.load(x_ptr + at, mask=inside, other=0.0).to(tl.float32)
         rstd = tl.rsqrt(tl.sum(x * x, axis=0) / C + eps)
         tl.store(y_ptr + at, (x * rstd * weight).to(y_ptr.dtype.element_ty), mask=inside)

@@ -15,7 +15,7 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from workers.kernel.static_host import decorators, expressions, host
+from workers.kernel.static_host import expressions, host
 from workers.kernel.static_kernel import kernel
 from workers.kernel.static_names import DECORATORS, IMPORTS, Names, bound, called, dotted, is_public, names_of
 
@@ -220,11 +220,15 @@ def _bodies(tree: ast.Module, names: Names) -> Iterator[Finding]:
         yield Finding(*found)
     for function in functions:
         if function.name in names.kernels:
-            for found in (*decorators(function, names), *kernel(function, names)):
+            # A decorator runs when the module is imported, and again whenever the kernel is launched.
+            around = [
+                found for each in function.decorator_list for found in expressions([each], names, bound(each), frozenset())
+            ]
+            for found in (*around, *kernel(function, names)):
                 yield Finding(*found)
         else:
-            around = (other for other in functions if other is not function and function in ast.walk(other))
-            outside = frozenset(name for other in around for name in bound(other))
+            outer = (other for other in functions if other is not function and function in ast.walk(other))
+            outside = frozenset(name for other in outer for name in bound(other))
             inputs = frozenset(each.arg for each in function.args.args) if function.name == ENTRY else frozenset()
             for found in host(function, names, inputs, outside):
                 yield Finding(*found)

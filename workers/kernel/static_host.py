@@ -40,15 +40,6 @@ def host(function: ast.FunctionDef, names: Names, inputs: frozenset[str], outsid
             yield "torch computes", node.lineno, "writes into a tensor outside of a kernel"
 
 
-def decorators(function: ast.FunctionDef, names: Names) -> Found:
-    """A decorator runs when the module is imported, and again whenever the kernel is launched."""
-    for each in function.decorator_list:
-        yield from expressions([each], names, bound(each), frozenset())
-        for node in ast.walk(each):
-            if isinstance(node, ast.keyword) and node.arg not in SETTINGS and _is_triton(each, names, node):
-                yield "state", node.value.lineno, f"sets {node.arg} of a decorator: allowed are {', '.join(sorted(SETTINGS))}"
-
-
 def expressions(body: Sequence[ast.AST], names: Names, known: frozenset[str], tensors: frozenset[str]) -> Found:
     """Every name, attribute and launch in these."""
     parents = {child: parent for top in body for parent in ast.walk(top) for child in ast.iter_child_nodes(parent)}
@@ -68,6 +59,14 @@ def expressions(body: Sequence[ast.AST], names: Names, known: frozenset[str], te
                 yield "identity", node.lineno, "asks whether two things are one; allowed for None, dtypes and devices"
             case ast.With():
                 yield "machine", node.lineno, "enters a context: devices, streams and modes are the worker's"
+            case ast.Call(func=func, keywords=keywords) if (names.full(func) or "").startswith("triton."):
+                for keyword in (each for each in keywords if each.arg not in SETTINGS):
+                    allowed = ", ".join(sorted(SETTINGS))
+                    yield (
+                        "state",
+                        node.lineno,
+                        f"gives {names.full(func)} {keyword.arg or 'what is unpacked'}; allowed: {allowed}",
+                    )
             case ast.Call(func=ast.Subscript()) if not isinstance(parents.get(node), ast.Expr):
                 yield "launch", node.lineno, "uses what a launch returns: it is for its effect alone"
             case _:
@@ -125,14 +124,6 @@ def _is_plain_identity(node: ast.Compare) -> bool:
         (isinstance(each, ast.Constant) and each.value is None)
         or (isinstance(each, ast.Attribute) and (each.attr == "dtype" or (dotted(each) or "").startswith("torch.")))
         for each in sides
-    )
-
-
-def _is_triton(decorator: ast.expr, names: Names, keyword: ast.keyword) -> bool:
-    """Whether a keyword is given to the decorator or to a Config in it, not to a function of the candidate's."""
-    return any(
-        isinstance(node, ast.Call) and keyword in node.keywords and (names.full(node.func) or "").startswith("triton.")
-        for node in ast.walk(decorator)
     )
 
 

@@ -40,7 +40,7 @@ TRITON = frozenset({
     "cdiv", "next_power_of_2", "Config", "autotune", "heuristics", "jit", "set_allocator", "language",
 })  # fmt: skip
 DECORATORS = frozenset({"triton.jit", "triton.autotune", "triton.heuristics"})
-# What a decorator may be given. Hooks, benchmarks of one's own and names that are made up run where nobody looks.
+# What a decorator or a Config may be given. Hooks, benchmarks of one's own and names that are made up run where nobody looks.
 SETTINGS = frozenset({
     "noinline", "do_not_specialize", "do_not_specialize_on_alignment", "debug", "configs", "key", "values", "warmup",
     "rep", "reset_to_zero", "restore_value", "prune_configs_by", "kwargs", "num_warps", "num_stages", "num_ctas",
