@@ -14,6 +14,7 @@ hypothesis.settings.load_profile("house")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command has it; before anything imports numpy
 
 ATTACKS = Path(__file__).with_name("attacks")
+KERNEL_ATTACKS = Path(__file__).with_name("kernel_attacks")
 END_TO_END = Path(__file__).with_name("end_to_end")
 
 
@@ -25,11 +26,12 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests of a file stay together, for their fixtures; those of all attacks too, for the table that they make. Whole
-    campaigns come first: at the end each process would wait for the last of them."""
-    items.sort(key=lambda item: not {ATTACKS, END_TO_END}.intersection(item.path.parents))
+    """The tests of a file stay together, for their fixtures; those of all attacks too, for the table that they make, and those
+    of all kernel attacks, for theirs and their machine. Whole campaigns come first: at the end each process would wait for the
+    last of them."""
+    items.sort(key=lambda item: not {ATTACKS, KERNEL_ATTACKS, END_TO_END}.intersection(item.path.parents))
     for item in items:
-        together = ATTACKS if ATTACKS in item.path.parents else item.path
+        together = next((each for each in (ATTACKS, KERNEL_ATTACKS) if each in item.path.parents), item.path)
         item.add_marker(pytest.mark.xdist_group(str(together)))
 
 

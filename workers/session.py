@@ -26,6 +26,7 @@ from workers.waiting import Cancellation
 from workers.workspace import NodeRepository, Workspace
 
 _PROGRESS_EVERY_S = 0.2
+_KERNEL_PROCESSES = 512  # threads included
 # Too much memory is a slip, most likely; a machine that runs out of it may be anybody's fault. The limits that are not here,
 # of processes and disk, nobody meets by accident: a violation.
 _WHOSE_EXCESS = {"memory": Outcome.CRASH, "machine": Outcome.INFRA}
@@ -117,9 +118,14 @@ class Session:
             workspace.folder,
             handed,
             self._confinement(workspace) if spec.confined else None,
-            Limits(room.memory_mb, room.processes, room.disk_mb, str(workspace.folder)),
+            Limits(room.memory_mb, self._most_processes(), room.disk_mb, str(workspace.folder)),
         )
         return ContainedProcess(command, self.log if log is None else log, on_stdout)
+
+    def _most_processes(self) -> int:
+        """A kernel has no data loaders; a compiler's pool has some dozens. Fewer let a fork bomb do less to the machine."""
+        most = self.machine.room.processes
+        return min(most, _KERNEL_PROCESSES) if isinstance(self.spec.plan, KernelPlan) else most
 
     def lend(self, path: Path) -> int:
         """A descriptor of a file for a candidate to read; who is confined can do nothing else with it. The caller closes it."""

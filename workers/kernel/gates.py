@@ -19,6 +19,8 @@ from workers.kernel.work import Work, work_of
 from workers.trial import CaseRow
 
 _MOST_LAUNCHES = 256  # of one call
+_LEAST_MOVED = 0.95  # of a case's bytes: the starters move all of them at least, as nothing else reads an input
+_LEAST_DONE = 0.5  # of a case's operations: algebra may save some
 _DTYPE_BYTES = {
     "float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, "int64": 8, "int32": 4, "int16": 2, "int8": 1, "uint8": 1,
     "bool": 1,
@@ -83,6 +85,20 @@ class Built:
             "instructions": float(largest.instructions),
             "tensor_core_instructions": float(largest.tensor_core_instructions),
         }
+
+    def too_little(self, cases: Sequence[Case]) -> str | None:
+        """Where less work is seen than the answer needs: the rest is not done, or hidden. None where all is well."""
+        for case in _real(cases):
+            works = [(launch.work, launch.programs) for launch in self.launches[case.name]]
+            moved = sum(programs * (work.loaded_bytes + work.stored_bytes) for work, programs in works)
+            done = sum(programs * (2 * work.tensor_macs + 2 * work.plain_macs + work.lane_ops) for work, programs in works)
+            if case.dtype is DType.FP32 and any(work.rounds_products for work, _ in works):
+                return f"{case.name}: products of fp32 in tf32, which the interpreter cannot see; due is input_precision='ieee'"
+            if moved < _LEAST_MOVED * case.bytes:
+                return f"{case.name}: its kernels move {moved:.0f} bytes; inputs and outputs alone are {case.bytes}"
+            if done < _LEAST_DONE * case.flops:
+                return f"{case.name}: its kernels do {done:.0f} operations; the answer needs {case.flops}"
+        return None
 
     def stand_in(self, cases: Sequence[Case], chip: Arch) -> dict[str, float] | None:
         """`static_cost` (geometric mean over the real shapes, microseconds of a model) and how near it comes to the chip's

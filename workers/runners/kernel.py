@@ -31,10 +31,14 @@ _MOST_BYTES = 256 << 20  # of one message's texts or outputs
 def run(session: Session, plan: KernelPlan) -> None:
     """Pass the gates and measure. Fills the session's `measured` and `cases`."""
     chip = _chip(session, plan)
-    device = kernel_timing.device_of(session, plan)
     session.begin("check")
     source = session.machine.repository.read(session.spec.commit, SOURCE).decode(errors="replace")
     _check_source(source)
+    measure(session, plan, source, chip)
+
+
+def measure(session: Session, plan: KernelPlan, source: str, chip: Arch) -> None:
+    """What is behind the static check, which holds whatever that let through."""
     with verifier(session) as knowing, candidate(session, chip) as halves:
         raw, cases = _cases(knowing, session.spec.seed)
         checks = gates.checks(cases)
@@ -48,14 +52,17 @@ def run(session: Session, plan: KernelPlan) -> None:
         halves.compiling.send(question | {"type": "compile", "compiled": compiled})
         halves.interpreting.send(question | {"type": "interpret", "seed": session.spec.seed, "checks": asked})
         knowing.line.send({"type": "expect", "seed": session.spec.seed, "device": "cpu", "checks": asked})
+        knowing.is_at_rest = True  # nothing that it was asked is without an answer, whatever becomes of the candidate
         session.begin("compile")
         built = _built(halves.compiling, cases, chip)
         session.begin("correctness")
         _judge(halves, knowing, checks, built)
         _note(session, built, cases, chip)
+        device = kernel_timing.device_of(session, plan)
         if device is not None:  # in here, so that the next trial's processes begin to get ready when the clock has stopped
+            knowing.is_at_rest = False
             kernel_timing.run(session, plan, knowing, Gated(source, raw, cases, built), device)
-        knowing.done()
+            knowing.is_at_rest = True
 
 
 def _chip(session: Session, plan: KernelPlan) -> Arch:
@@ -122,8 +129,10 @@ def _judge(halves: Candidate, knowing: Verifier, checks: tuple[gates.Check, ...]
         except gates.MalformedError as error:
             raise violation("protocol", str(error)) from None
         question = {"type": "judge", "check": nth, "outputs": outputs, "is_tuple": bool(message.header.get("is_tuple"))}
+        knowing.is_at_rest = False
         knowing.line.send(question | {"device": "cpu"}, [payload] if payload else ())
         reason = knowing.line.receive("verdict").header.get("reason")
+        knowing.is_at_rest = True
         if reason is not None:
             raise Stopped(Outcome.CRASH, f"wrong: {where}: {reason}")
     halves.interpreting.receive("done")
@@ -139,9 +148,13 @@ def _note(session: Session, built: gates.Built, cases: tuple[Case, ...], chip: A
     session.measured.update(built.facts(cases))
     stand_in = built.stand_in(cases, chip)
     if stand_in is not None:
+        too_little = built.too_little(cases) if STAND_IN in session.spec.decisive else None
+        if too_little is not None:  # on a GPU its answers are looked at instead
+            raise violation("impossible", too_little)
         session.measured.update(stand_in)
     elif STAND_IN in session.spec.decisive:
         raise Stopped(
             Outcome.CRASH,
-            "static_cost cannot be told: a loop's length is not known before the kernel runs; let it follow from the arguments",
+            "static_cost cannot be told: work that cannot be counted before the kernel runs (a `while`, a loop whose length is "
+            "loaded or changes unevenly from turn to turn, noinline functions, assembly); let it follow from the arguments",
         )

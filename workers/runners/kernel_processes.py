@@ -1,7 +1,7 @@
 """The processes of a kernel trial, ready before it begins where one like it came before (standby.py).
 
-The verifier and the baselines run sealed files alone and serve many trials, as long as each ends in order. A process of a
-candidate's, or of the champion's, serves one.
+The verifier and the baselines run sealed files alone and serve many trials, as long as each leaves them at rest. A process of
+a candidate's, or of the champion's, serves one.
 """
 
 from __future__ import annotations
@@ -26,13 +26,10 @@ _PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from workers.kernel.ins
 
 @dataclass(slots=True)
 class Verifier:
-    """Who knows the right answers. `done` says that everything asked was answered: it may serve again."""
+    """Who knows the right answers. At rest, with everything answered that it was asked, it may serve again."""
 
     line: Conversation
-    is_done: bool = False
-
-    def done(self) -> None:
-        self.is_done = True
+    is_at_rest: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +42,18 @@ class Candidate:
 
 @contextlib.contextmanager
 def verifier(session: Session) -> Iterator[Verifier]:
-    """The process for a trial; it waits for the next one if this one ended in order."""
+    """The process for a trial; it waits for the next one if this one has left it at rest."""
     kind = _kind(session)
     ready = session.machine.standby.take("verifier", kind) or _start(session, "verifier", (), sockets=1)
     knowing = Verifier(_conversations(session, ready)[0])
     try:
         yield knowing
     except BaseException:
-        knowing.is_done = knowing.is_done and ready.process.poll() is None
+        knowing.is_at_rest = knowing.is_at_rest and ready.process.poll() is None
         raise
     finally:
         _take_log(session, ready)
-        if knowing.is_done and session.machine.standby.keeps:
+        if knowing.is_at_rest and session.machine.standby.keeps:
             session.machine.standby.put("verifier", kind, ready)
         else:
             ready.end()

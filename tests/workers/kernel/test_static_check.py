@@ -115,6 +115,30 @@ def instead(body: str) -> str:
         ("    from torch.utils.cpp_extension import load_inline", "import"),
         ("    from torch import softmax", "import"),
         ("    open('/proc/self/maps')", "reflection"),
+        ("    print(x)", "reflection"),
+        ("    t = torch\n    y = t.softmax(x, -1)", "reflection"),
+        ("    y = torch.Tensor.softmax(x, -1)", "torch computes"),
+        ("    y = helper(x) @ helper(x)", "torch computes"),
+        ("    (y,) = (x,)\n    y = y.softmax(-1)", "torch computes"),
+        ("    y = x.type(torch.float16)", "torch computes"),
+        ("    for torch.allclose in (max,):\n        pass", "replaced"),
+        ("    torch.allclose, y = max, min", "replaced"),
+        ("    y = len(f'{x}')", "reflection"),
+        ("    y = str(x)", "reflection"),
+        ("    y = '%s' % (x,)", "reflection"),
+        ("    y = '{0}'.format(x)", "torch computes"),
+        ("    y = x is rows", "identity"),
+        ("    y = softmax_kernel.fn", "launch"),
+        ("    y = softmax_kernel.run", "launch"),
+        ("    y = softmax_kernel[(1,)](x)", "launch"),
+        ("    triton.knobs.runtime.interpret = True", "replaced"),
+        ("    y = triton.knobs.runtime.interpret", "machine"),
+        ("    y = triton.runtime.driver.active", "machine"),
+        ("    y = triton.testing.do_bench(max)", "machine"),
+        ("    from triton import knobs", "import"),
+        ("    from typing import sys", "import"),
+        ("    import typing\n    typing.sys.exit()", "machine"),
+        ("    with torch.device('meta'):\n        pass", "machine"),
     ],
 )
 def test_a_way_round_the_kernel_is_refused_by_its_rule(body: str, rule: str) -> None:
@@ -136,6 +160,17 @@ def test_a_way_round_the_kernel_is_refused_by_its_rule(body: str, rule: str) -> 
         (HONEST.replace("def kernel_fn(x):", "def kernel_fn(x, y):\n    y.zero_()\n"), "torch computes"),
         (HONEST.replace("@triton.jit", ""), "no kernel"),
         (HONEST.replace("def kernel_fn", "def forward"), "entry"),
+        (HONEST.replace("def kernel_fn", "@print\ndef kernel_fn"), "state"),
+        (HONEST.replace("@triton.jit", "@triton.jit(launch_metadata=print)"), "state"),
+        (HONEST.replace("@triton.jit", "@triton.constexpr_function\n@triton.jit"), "state"),
+        (HONEST.replace("def kernel_fn(x):", "def kernel_fn(x: (SEEN := [])):"), "state"),
+        (HONEST + "\nseen: print('loaded')\n", "state"),
+        (HONEST + "\nassert print('loaded')\n", "state"),
+        (HONEST + "\nARGUMENTS = softmax_kernel.arg_names\n", "launch"),
+        (HONEST.replace("import torch\n", "import torch as softmax\n"), "reflection"),
+        (HONEST + "\ndef helper(tl):\n    return tl.shape\n", "replaced"),
+        (AUTOTUNED.replace("num_warps=warps)", "num_warps=warps, pre_hook=kernel_fn)"), "state"),
+        (AUTOTUNED.replace('key=["n"]', 'key=["n"], do_bench=print'), "state"),
         ("def kernel_fn(:\n", "syntax"),
         ("", "entry"),
     ],
@@ -151,8 +186,54 @@ def test_a_finding_says_what_where_and_what_is_allowed() -> None:
     assert instead("    import os").splitlines()[found.line - 1] == "    import os"
 
 
-def test_what_a_kernel_itself_computes_is_not_looked_at() -> None:
+@pytest.mark.parametrize(
+    "line",
+    [
+        "tl.core.builtins.open('/proc/self/maps')",
+        "tl.target_info.is_cuda()",
+        "tl.device_print('x', value)",
+        "value.handle",
+        "isinstance(BLOCK, tl.constexpr)",
+        "BLOCK.value",
+        "value is row",
+        "getattr(value, 'handle')",
+        "f'{value}'",
+        "softmax_kernel.fn",
+        "torch.exp(value)",
+    ],
+)
+def test_a_kernel_speaks_tritons_language_and_no_other(line: str) -> None:
+    assert "kernel language" in rules(HONEST.replace("    value = tl.exp", f"    other = {line}\n    value = tl.exp"))
+
+
+def test_what_a_kernel_itself_computes_is_its_own() -> None:
     assert check(HONEST.replace("tl.exp(", "tl.math.exp2(1.4426950408889634 * ")) == ()
+
+
+@pytest.mark.parametrize(
+    "old_and_new",
+    [
+        ("    out = torch.empty_like(rows)", "    assert x.ndim > 0, f'{x.ndim} dimensions'\n    out = torch.empty_like(rows)"),
+        ("    out = torch.empty_like(rows)", "    is_half = x.dtype is torch.float16\n    out = torch.empty_like(rows)"),
+        ("    out = torch.empty_like(rows)", "    most = torch.finfo(x.dtype).max\n    out = torch.empty_like(rows)"),
+        ("    out = torch.empty_like(rows)", "    is_gpu = x.device.type == 'cuda'\n    out = torch.empty_like(rows)"),
+        (
+            "    out = torch.empty_like(rows)",
+            "    sizes = [n for n in x.shape]\n    sizes.append(1)\n    out = torch.empty_like(rows)",
+        ),
+        ("    softmax_kernel[", "    kernel = softmax_kernel if block > 1 else softmax_kernel\n    kernel["),
+        ("import triton.language as tl", "from triton import language as tl"),
+        ("@triton.jit", "@triton.jit(do_not_specialize=['columns'])"),
+        (
+            "    row = tl.program_id(0)",
+            "    tl.static_assert(BLOCK > 0, f'{BLOCK}')\n    row = tl.program_id(axis=0).to(tl.int64)",
+        ),
+        ("def kernel_fn(x):", "def kernel_fn(x: torch.Tensor | None = None) -> tuple[torch.Tensor, ...]:"),
+    ],
+)
+def test_ways_to_write_an_honest_kernel_pass(old_and_new: tuple[str, str]) -> None:
+    assert old_and_new[0] in HONEST
+    assert check(HONEST.replace(*old_and_new)) == ()
 
 
 @pytest.mark.parametrize("target", sorted(path.parent.name for path in KERNELS.glob("*/kernel.py")))

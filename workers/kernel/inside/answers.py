@@ -52,6 +52,9 @@ def _flaw(output: Any, inputs: Sequence[Any]) -> str | None:
         return f"kernel_fn returned {type(output).__qualname__}; due are plain tensors"
     if output.layout != torch.strided or not output.is_contiguous():
         return "an output is not contiguous"
+    devices = {str(one.device) for one in inputs if isinstance(one, torch.Tensor)}
+    if str(output.device) not in devices:
+        return f"an output is on {output.device}; due is {', '.join(sorted(devices))}"
     theirs = {one.untyped_storage().data_ptr() for one in inputs if isinstance(one, torch.Tensor) and one.numel()}
     if output.numel() and output.untyped_storage().data_ptr() in theirs:
         return "an output lies in the memory of an input"

@@ -18,6 +18,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ import torch
 import triton
 import triton.language as tl
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 from triton.backends.compiler import GPUTarget
 from triton.backends.driver import DriverBase
 from triton.runtime import driver
@@ -56,13 +58,37 @@ def compile_cases(line: Line, backend: str, capability: int | str, warp_threads:
                 for case in cases:
                     name = case.name
                     catcher.compiles = name in said["compiled"]
-                    kernel_fn(*_shapes_alone(case))
+                    inputs = _shapes_alone(case)
+                    with MemoryAlone():  # type: ignore[no-untyped-call]
+                        kernel_fn(*inputs)
+                        catcher.compile_choices()
                     told.append({"case": name, "launches": catcher.taken()})
         except Exception as error:  # noqa: BLE001  whatever the candidate's code or the compiler raises is its end
             line.send({"type": "refused", "case": name, "error": _said(error)})
             return
         texts = [text for each in catcher.kernels for text in each.texts]
         line.send({"type": "compiled", "cases": told, "kernels": [each.told for each in catcher.kernels]}, texts)
+
+
+class TorchComputesError(Exception):
+    """Around its kernels a candidate asked torch for more than memory."""
+
+
+class MemoryAlone(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has none there
+    """Lets torch make memory and views, and nothing else: whatever a source calls it, this is what it comes to."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func.overloadpacket.__name__ not in _MEMORY:
+            raise TorchComputesError(f"torch computes: {func} outside of a kernel; allowed are memory and views of it")
+        return func(*args, **(kwargs or {}))
+
+
+# As ATen names what the makers, forms and views of static_names.py come to. A `clone` is what `contiguous` makes.
+_MEMORY = frozenset({
+    "empty", "empty_like", "empty_strided", "zeros", "zeros_like", "full", "full_like", "new_empty", "new_zeros", "zero_",
+    "fill_", "new_empty_strided", "view", "_unsafe_view", "_reshape_alias", "alias", "t", "transpose", "permute", "squeeze",
+    "unsqueeze", "expand", "detach", "as_strided", "slice", "select", "split", "split_with_sizes", "unbind", "clone", "device",
+})  # fmt: skip
 
 
 @triton.jit
@@ -170,33 +196,41 @@ class Catcher:
         self._known: dict[int, int] = {}  # by identity: Triton keeps what it compiled
         self._kept: list[Any] = []
         self._launches: list[dict[str, Any]] = []
+        self._choices: list[Callable[[], Any]] = []
 
     def install(self) -> None:
         driver.set_active(_Elsewhere(self._target))
         compile_only = JITFunction.run
         catcher = self
 
-        def run(self: Any, *args: Any, grid: Any, warmup: bool, **kwargs: Any) -> Any:
+        def run(self: Any, *args: Any, grid: Any, warmup: bool, **kwargs: Any) -> None:
+            """Nothing is returned, as by the interpreter: a launch must not tell who launches."""
             del warmup
-            if not catcher.compiles:
-                return catcher._note(self, None, {**dict(zip(self.arg_names, args, strict=False)), **kwargs}, grid)
-            made = compile_only(
-                self, *map(_pointed, args), grid=grid, warmup=True, **{k: _pointed(v) for k, v in kwargs.items()}
-            )
+            made = None
+            if catcher.compiles:
+                named = {name: _pointed(value) for name, value in kwargs.items()}
+                made = compile_only(self, *map(_pointed, args), grid=grid, warmup=True, **named)
             catcher._note(self, made, {**dict(zip(self.arg_names, args, strict=False)), **kwargs}, grid)
-            return made
 
-        def run_first(self: Any, *args: Any, **kwargs: Any) -> Any:
-            """Every choice must compile; the first one stands for the kernel."""
-            answers = [self.fn.run(*args, **kwargs, **config.all_kwargs()) for config in self.configs]
-            del catcher._launches[len(catcher._launches) - len(answers) + 1 :]
-            return answers[0]
+        def run_first(self: Any, *args: Any, **kwargs: Any) -> None:
+            """Every choice must compile; the first one stands for the kernel. The others wait until the call is over: a grid
+            that counts how often it was asked must not tell this from the interpreter, which asks once."""
+            self.fn.run(*args, **kwargs, **self.configs[0].all_kwargs())
+            others = self.configs[1:] if catcher.compiles else []
+            catcher._choices += [partial(self.fn.run, *args, **kwargs, **config.all_kwargs()) for config in others]
 
         JITFunction.run = run
         Autotuner.run = run_first
 
     def forget(self) -> None:
-        self.kernels, self._known, self._kept, self._launches = [], {}, [], []
+        self.kernels, self._known, self._kept, self._launches, self._choices = [], {}, [], [], []
+
+    def compile_choices(self) -> None:
+        """What an autotuner might take instead. Nothing of it counts as launched."""
+        launched = len(self._launches)
+        while self._choices:
+            self._choices.pop(0)()
+        del self._launches[launched:]
 
     def taken(self) -> list[dict[str, Any]]:
         launches, self._launches = self._launches, []

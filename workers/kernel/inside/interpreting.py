@@ -10,13 +10,16 @@ earlier answer left there. What a call did to its inputs is looked at when it is
 
 from __future__ import annotations
 
+import ast
 import math
 from collections.abc import Callable
 from typing import Any
 
 import torch
+import triton.language as tl
+from triton.runtime import interpreter
 from triton.runtime.autotuner import Autotuner
-from triton.runtime.interpreter import InterpretedFunction
+from triton.runtime.interpreter import FunctionRewriter, InterpretedFunction
 
 from workers.kernel.cases import decode
 from workers.kernel.inputs import build
@@ -28,6 +31,7 @@ def interpret_cases(line: Line) -> None:
     said, _ = line.receive()
     torch.use_deterministic_algorithms(True)  # torch.empty then gives NaN
     Autotuner.run = _run_first
+    _keep_constants()
     launches: list[list[Any]] = []
     InterpretedFunction.run = _noting(launches)
     kernel_fn = load_source(said["source"]).kernel_fn
@@ -45,6 +49,15 @@ def interpret_cases(line: Line) -> None:
     line.send({"type": "done"})
 
 
+def _keep_constants() -> None:
+    """Have the interpreter compute constants as the compiler does, in Python: literals that are given a name, and arguments
+    that are 1. By itself it makes values of 32 bits of them, with C's division, and a kernel that asks for the difference
+    would be one thing when it is compiled and another when it is checked."""
+    FunctionRewriter.ast_transformer = ast.NodeTransformer()
+    convert = interpreter._implicit_cvt
+    interpreter._implicit_cvt = lambda one: tl.constexpr(1) if type(one) is int and one == 1 else convert(one)
+
+
 def send_answer(line: Line, check: int, answer: Any, inputs: tuple[Any, ...], launches: list[list[Any]]) -> None:
     """The bytes of plain tensors, or what is wrong with their form."""
     reason = flaw_of(answer, inputs)
@@ -60,11 +73,11 @@ def _noting(launches: list[list[Any]]) -> Callable[..., Any]:
     """`InterpretedFunction.run`, which also notes what was launched with how many programs."""
     interpret = InterpretedFunction.run
 
-    def run(self: Any, *args: Any, grid: Any, warmup: bool, **kwargs: Any) -> Any:
+    def run(self: Any, *args: Any, grid: Any, warmup: bool, **kwargs: Any) -> None:
         bound = {**dict(zip(self.arg_names, args, strict=False)), **kwargs}
-        sizes = grid(bound) if callable(grid) else grid
-        launches.append([self.fn.__name__, math.prod(int(size) for size in sizes)])
-        return interpret(self, *args, grid=grid, warmup=warmup, **kwargs)
+        sizes = tuple(int(size) for size in (grid(bound) if callable(grid) else grid))  # asked once: what is noted is what runs
+        launches.append([self.fn.__name__, math.prod(sizes)])
+        interpret(self, *args, grid=sizes, warmup=warmup, **kwargs)
 
     return run
 
