@@ -65,13 +65,14 @@ def _exit_code(error: Exception, debug: bool) -> int:
     from orchestrator.bench import BenchError
     from orchestrator.config import ConfigError
     from orchestrator.journal import JournalError
+    from orchestrator.model.errors import ModelUseError
     from orchestrator.run_directory import RunDirectoryError
     from orchestrator.target import TargetError
     from orchestrator.views.log import UnknownTrialError
     from orchestrator.views.show import UnknownCandidateError
 
     wrong = (UsageError, BenchError, ConfigError, TargetError, RunDirectoryError, UnknownCandidateError, UnknownTrialError)
-    if isinstance(error, wrong):
+    if isinstance(error, (*wrong, ModelUseError)):
         return 2
     foreseen = ("PoolError", "RepositoryError", "IllegalTransitionError")  # by name: their modules are slow to import
     if not isinstance(error, (JournalError, OSError)) and type(error).__name__ not in foreseen and not debug:
@@ -266,6 +267,18 @@ def _bench(given: argparse.Namespace) -> int:
     return 0 if found.succeeded else 1
 
 
+def _profile(given: argparse.Namespace) -> int:
+    from orchestrator.model import verbs
+
+    return verbs.profile(given)
+
+
+def _verify(given: argparse.Namespace) -> int:
+    from orchestrator.model import verbs
+
+    return verbs.verify(given)
+
+
 def _simulate(given: argparse.Namespace) -> int:
     import json
 
@@ -296,7 +309,7 @@ def _load(path: Path) -> Record:
 _VERBS = {
     "run": _run, "resume": _resume, "propose": _propose, "stop": _stop, "status": _status, "watch": _watch, "log": _log,
     "show": _show, "report": _report, "export": _export, "simulate": _simulate, "bench": _bench, "prepare": _prepare,
-    "doctor": _doctor,
+    "doctor": _doctor, "profile": _profile, "verify": _verify,
 }  # fmt: skip
 
 

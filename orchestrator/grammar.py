@@ -95,11 +95,24 @@ class Grammar:
         )
         bench.add_argument("--seed", metavar="S", type=_whole(0), default=0, help="of held-out shapes and content; default 0")
         _json(bench)
+        self._of_models()
         prepare = self._verb("prepare", "make the data and tokeniser of a train target, once")
         prepare.add_argument("target", metavar="TARGET", nargs="?", default="nanotrain", help="default: nanotrain")
         prepare.add_argument("--corpus", help="which corpus; default: the subject's own")
         prepare.add_argument("--data-root", metavar="DIR", help="default: $REGATTA_DATA or ~/.cache/regatta")
         self._verb("doctor", "what this machine has and lacks, with the command that mends it")
+
+    def _of_models(self) -> None:
+        """The verbs that run a model of the user's."""
+        profile = self._verb("profile", "what a model's time goes to, and a fleet of targets with its shapes and shares")
+        profile.add_argument("--name", metavar="NAME", help="the folder to write; default: MODEL-kernels")
+        profile.add_argument("--steps", metavar="N", type=_whole(1), default=10, help="how many are profiled; default 10")
+        profile.add_argument("--backward", action="store_true", help="with the gradients of the model's loss")
+        verify = self._on_run("verify", "the champions of a fleet put back into the model: outputs and end-to-end time")
+        for each in (profile, verify):
+            each.add_argument("model", metavar="MODEL.py", help="defines model() and inputs(), a tuple of tensors")
+            each.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
+            _json(each)
 
 
 def _json(verb: argparse.ArgumentParser) -> None:
