@@ -127,10 +127,20 @@ class Acts:
             smoke=out.started.purpose is ev.Purpose.SMOKE,
             allowances=allowances(self._ledger, held_out=scores_held_out(out.started.purpose)),
             confined=self._parts.sandbox is Sandbox.BUBBLEWRAP,
+            beside=self._beside(out.started),
+            wanted=config.objective.beside,
             bundle=None if commit == base else self._parts.repository.bundle(commit, base),
             product=config.objective.as_product,
         )
         self._pool.submit(out.worker, spec)
+
+    def _beside(self, started: ev.TrialStarted) -> str | None:
+        """The commit that a kernel on a GPU takes turns with: the one that it was branched from, which travels with it."""
+        is_raced = started.purpose in (ev.Purpose.RACE, ev.Purpose.FINAL) and bool(started.candidates)
+        if self._parts.config.target.runner != "kernel" or not self._pool.gpus_a_trial or not is_raced:
+            return None
+        base = self._ledger.candidates[started.candidates[0]].base
+        return None if base == started.commit else base
 
     def _plan(self, purpose: ev.Purpose) -> Plan:
         target, budget_s = self._parts.config.target, self._parts.config.trial.budget_s

@@ -91,6 +91,11 @@ class Objective(Section):
         return (self.name,) if product is None else product.metrics
 
     @property
+    def beside(self) -> tuple[str, ...]:
+        """Metrics that decide nothing by themselves but bound the champion or are shown beside it."""
+        return tuple(dict.fromkeys([*self.constraints, *(metric for metric, _ in self.front_metrics)]))
+
+    @property
     def front_metrics(self) -> tuple[tuple[str, Direction], ...]:
         return tuple(item for each in self.front for item in each.items())
 
