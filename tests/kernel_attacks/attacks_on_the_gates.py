@@ -231,7 +231,6 @@ FORMS = (
     ),
     KernelAttack("return another shape", edited(("    return y", "    return y.view(-1)")), "crash", "its shape is"),
     KernelAttack("return a tuple more", edited(("    return y", "    return y, y")), "crash", "it is a tuple of 2"),
-    KernelAttack("return a list", edited(("    return y", "    return [y]")), "crash", "kernel_fn returned list"),
     KernelAttack(
         "return what lies elsewhere",
         edited(("    return y", '    return torch.empty(x.shape, device="meta")')),
@@ -241,7 +240,7 @@ FORMS = (
 )
 
 TAKING = (
-    KernelAttack("memory without end", first("    big = torch.empty(1 << 50)\n"), "crash", "the subject ended"),
+    KernelAttack("memory without end", first("    big = torch.empty(1 << 50)\n"), "crash", "the subject ended before `answer`"),
     KernelAttack(
         "a loop without end around the kernel", first("    while True:\n        pass\n"), "timeout", "timeout_s", timeout_s=4.0
     ),
@@ -268,7 +267,7 @@ TAKING = (
     ),
     KernelAttack(
         "print a gigabyte",
-        first('    print("x" * (1 << 25))\n' * 8),
+        first('    print("x" * (1 << 25))\n' * 4),
         "violation",
         "reflection",
         (IN_VAIN, ""),
