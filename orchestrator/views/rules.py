@@ -33,6 +33,10 @@ _PROTECTS = {
     "identity": "a call does not know which memory it was given",
     "machine": "streams, clocks and settings are the worker's",
     "deferred work": "what a call does is done when it returns",
+    "launch": "a kernel is launched and nothing else: what it is and what a launch returns tell nothing",
+    "kernel language": "inside a kernel there is Triton's language and no other Python",
+    "capture": "a call leaves everything to the GPU, so that it can be repeated without its Python",
+    "impossible": "nothing is faster than light, and no case takes less work than it needs",
     "two faces": "what is checked is what is compiled",
     "wrong": "an answer is as near to the oracle as the field's own implementation allows",
 }
