@@ -8,6 +8,7 @@ import pytest
 
 from orchestrator.config import load_config
 from orchestrator.fleet.config import load_fleet, names_several_targets
+from orchestrator.simulator.landscape import load_landscape
 from orchestrator.target import resolve_target, shipped_subjects
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -23,3 +24,7 @@ def test_a_shipped_campaign_is_understood_and_its_targets_are_there(path: Path, 
     for target in targets:
         assert target in shipped_subjects()
         resolve_target(target, tmp_path, must_be_clean=False)
+
+
+def test_the_shipped_landscape_is_understood() -> None:
+    assert load_landscape(CONFIGS / "landscape.yaml").effects
