@@ -58,7 +58,7 @@ class Bench:
             "outcome": self.found.outcome.value,
             "reason": self.found.reason,
             "metrics": metrics,
-            "cases": [asdict(row) for row in self.found.cases],
+            "cases": [_plain(asdict(row)) for row in self.found.cases],
         }
 
     def text(self) -> str:
@@ -73,6 +73,11 @@ class Bench:
         if not self.succeeded:
             lines += ["", f"{self.found.outcome.value}: {self.found.reason}"]
         return "\n".join(lines)
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    """As JSON has it."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in row.items()}
 
 
 def bench(given: str, working_dir: Path, *, arch: str | None, seed: int) -> Bench:
