@@ -47,6 +47,8 @@ bench: setup
 	$(BIN)/python benchmarks/sandbox.py
 	$(BIN)/python benchmarks/audits.py
 	$(BIN)/python benchmarks/proposals.py
+	$(BIN)/python benchmarks/kernel_gates.py
+	$(BIN)/python benchmarks/kernels_cpu.py
 
 clean:
 	rm -rf $(VENV) runs build dist

@@ -94,6 +94,23 @@ def _proposals(found: Found) -> list[tuple[str, str, str]]:
     ]
 
 
+def _kernel_gates(found: Found) -> list[tuple[str, str, str]]:
+    ready, cold = found["ready_s"], found["from_nothing_s"]
+    return [
+        (
+            f"a kernel through the gates that need no GPU, one core, median of {ready['n']} targets",
+            "≤ 3 s",
+            f"{ready['median']:.1f} s (at most {ready['max']:.1f}), from nothing {cold['median']:.1f} s",
+        ),
+    ]
+
+
+def _kernels_cpu(found: Found) -> list[tuple[str, str, str]]:
+    improved = f"{found['improved']} of {found['starters']} in {found['minutes']:.1f} min"
+    claim = "starters improved by `configs/kernels-cpu.yaml`, by the stand-in, which no one measured"
+    return [(claim, "≥ 2 in < 5 min", improved)]
+
+
 SDS = ("0.0003", "0.001", "0.002")
 RULES = {
     "greedy": "keep if lower (autoresearch)",
@@ -188,6 +205,8 @@ ROWS: dict[str, Callable[[Found], list[tuple[str, str, str]]]] = {
     "audits": _audits,
     "proposals": _proposals,
     "tournament": _tournament,
+    "kernel_gates": _kernel_gates,
+    "kernels_cpu": _kernels_cpu,
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 
 from orchestrator.bench import BenchError, bench, new_target
 from orchestrator.cli import main
+from orchestrator.target import shipped_subjects
+from workers.trial import Outcome
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +41,13 @@ def test_a_new_target_passes_as_it_is_and_its_table_has_every_case_that_was_comp
     assert json.loads(json.dumps(told)) == told
     rows = {row["case"]: row for row in told["cases"]}
     assert rows["model_bf16"]["stand_in_us"] >= rows["model_bf16"]["floor_us"] > 0
+
+
+def test_a_kernel_too_large_for_the_gpu_says_in_which_case_and_by_how_much(tmp_path: Path) -> None:
+    shutil.copytree(shipped_subjects()["kernels/matmul"], tmp_path / "matmul")
+    found = bench("matmul", tmp_path, arch="gfx942", seed=0)  # 96 KiB where a program may have 64
+    assert found.found.outcome is Outcome.CRASH
+    assert "of shared memory; allowed on gfx942 are 65536" in str(found.found.reason)
 
 
 def test_a_wrong_kernel_says_in_which_case_and_how_far_it_is_off(target: Path, capsys: pytest.CaptureFixture[str]) -> None:

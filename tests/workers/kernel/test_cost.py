@@ -67,3 +67,11 @@ def test_no_launch_is_faster_than_light(work: Work, programs: int, warps: int, r
     products = int(2 * programs * work.tensor_macs)
     moved = int(programs * (work.loaded_bytes + work.stored_bytes))
     assert launch_us(launch, moved, H100) >= max(LAUNCH_US, floor_us(products, moved, True, H100) * (1 - 1e-9))
+
+
+def test_a_program_that_needs_more_shared_memory_than_the_gpu_gives_one_is_refused_with_both_numbers() -> None:
+    large = replace(TILE, shared_bytes=arch("sm_89").shared_bytes_a_program + 1)
+    assert large.too_large_for(arch("sm_89")) == (
+        "k needs 101377 bytes of shared memory; allowed on sm_89 are 101376: make the blocks smaller, or num_stages"
+    )
+    assert large.too_large_for(H100) is None
