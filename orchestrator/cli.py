@@ -190,7 +190,7 @@ def _report(given: argparse.Namespace) -> int:
 
 def _export(given: argparse.Namespace) -> int:
     if given.format == "autokernel" and given.rows != "candidates":
-        raise UsageError(f"--rows {given.rows}: AutoKernel has rows for candidates alone; type --rows candidates, or --format tsv")
+        raise UsageError(f"--rows {given.rows}: AutoKernel knows candidates alone; type --rows candidates or --format tsv")
     from orchestrator.views.export import export
 
     fleet = fleet_verbs.fleet_at(given.run)

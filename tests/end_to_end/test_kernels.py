@@ -104,3 +104,6 @@ def test_autokernel_users_find_their_columns(night: Place) -> None:
     assert starter[:3] == ["0", "baseline", "target"]
     assert starter[header.index("latency_us")] == ""  # there is no GPU
     assert [row[header.index("correctness")] for row in rows] == ["PASS", "FAIL", "FAIL", "FAIL"]
+    refused = night.regatta("export", "runs/night", "--rows", "trials", "--format", "autokernel")
+    assert refused.returncode == 2
+    assert "--rows candidates" in refused.stderr
