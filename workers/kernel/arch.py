@@ -35,10 +35,6 @@ class Arch:
     fp32_tflops: float
     dram_gb_s: float
 
-    @property
-    def gflops_an_sm(self) -> float:
-        return self.fp32_tflops * 1e3 / self.sms
-
 
 # NVIDIA: the architectures' white papers and the CUDA programming guide's table of technical specifications per compute
 # capability; AMD: the CDNA 3 white paper (a compute unit has four register files of 512 × 64 lanes).
