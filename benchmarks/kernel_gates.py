@@ -36,7 +36,7 @@ def main(trials: int) -> None:
     for name, path in kernels.items():
         with tempfile.TemporaryDirectory(prefix="regatta-gates-") as folder:
             spec, machine = _prepared(Path(folder), name, path)
-            machine.standby.keeps = True
+            machine.standby.keeps = 1
             cold[name] = []
             for seed in range(trials):
                 machine.standby.close()

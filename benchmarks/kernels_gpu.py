@@ -54,7 +54,7 @@ def _measure(machine: Machine, given: argparse.Namespace) -> int:
     if machine.gpu.absent_because is not None:
         print(f"kernels_gpu: nothing is measured without a GPU: {machine.gpu.absent_because}", file=sys.stderr)
         return 1
-    machine.standby.keeps = True
+    machine.standby.keeps = 1
     found: dict[str, Any] = {}
     try:
         for target in given.targets:

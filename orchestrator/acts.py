@@ -79,7 +79,7 @@ class Acts:
                 start.candidates,
                 start.seed,
                 start.worker,
-                self._pool.gpus_a_trial,
+                self._pool.gpus_a_trial / self._pool.abreast,  # its part of them: what it costs
                 start.stack,
                 start.block,
                 start.row,

@@ -91,6 +91,7 @@ class Target(_Section):
     mounts: Texts = ()
     corpus: Text | None = None  # train runner: which corpus the subject's prepare.py offers; None: its default
     arch: Annotated[str, AfterValidator(_an_arch)] | None = None  # kernel runner: what is compiled for; None: the workers' GPU
+    gates_ahead: bool | None = None  # kernel runner: while one is timed, the next passes the gates; None: yes
 
     @model_validator(mode="after")
     def _keys_fit_the_runner(self) -> Target:
@@ -106,8 +107,10 @@ class Target(_Section):
                     _refuse((key,), "belongs to the command runner; give target.command too, or remove it")
         if self.runner in ("command", "kernel") and self.corpus is not None:
             _refuse(("corpus",), "belongs to the train runner; remove it or use runner: train")
-        if self.runner in ("command", "train") and self.arch is not None:
-            _refuse(("arch",), "belongs to the kernel runner; remove it or use runner: kernel")
+        if self.runner in ("command", "train"):
+            for key in ("arch", "gates_ahead"):
+                if getattr(self, key) is not None:
+                    _refuse((key,), "belongs to the kernel runner; remove it or use runner: kernel")
         return self
 
 

@@ -125,6 +125,7 @@ def _work(parts: Parts, say: Say, shared: Shared, *, alone: bool = False) -> End
         gpus=parts.config.trial.gpus,
         base_bundle=parts.repository.base_bundle(),
         arrivals=queue.SimpleQueue(),
+        gates_ahead=parts.config.target.runner == "kernel" and parts.config.target.gates_ahead is not False,
     )
     campaign = Campaign(parts, pool, [lambda event, at: metrics.observe(event, parts.ledger, at)])
     interruption = shared.interruption

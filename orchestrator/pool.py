@@ -1,9 +1,10 @@
 """The pool: trials to Ray actors, and their answers into the campaign's queue. The head's only file that knows Ray.
 
-One actor a GPU (or a CPU slot where there is no GPU), owned by this process: they die with it, and their candidates with them.
-Local mode is Ray on this machine, not another executor. What arrives is put into a queue from Ray's threads; nothing here
-decides or journals. The `Cluster` is Ray itself: pools of heads that follow each other live on one, and the actors of one pool
-are gone before the next has any.
+One actor a GPU (or a CPU slot where there is no GPU), owned by this process: they die with it, and their candidates with
+them. An actor is one worker of the campaign's; where kernels are timed it is two, one of which passes the gates while the
+other is timed. Local mode is Ray on this machine, not another executor. What arrives is put into a queue from Ray's threads;
+nothing here decides or journals. The `Cluster` is Ray itself: pools of heads that follow each other live on one, and the
+actors of one pool are gone before the next has any.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ _RAY_ENVIRONMENT = {
 _OBJECT_STORE_BYTES = 256 << 20  # measurements and bundles are small
 _LEAVING_PATIENCE_S = 30.0  # how long the actors of a former pool may take to end
 _LOOK_AGAIN_S = 0.05
+_ABREAST = ("a", "b")  # kernels on one GPU: to pass the gates takes about as long as to be timed
 
 
 class PoolError(Exception):
@@ -92,7 +94,9 @@ Incoming = Joined | Lost | Measured | Failed | Peeked
 
 @dataclass(slots=True)
 class _Hand:
-    actor: Any
+    """One worker of the campaign's."""
+
+    actor: Any  # may be another worker's too
     spec: TrialSpec | None = None
     log_offset: int = 0
     peeking: bool = False
@@ -206,7 +210,9 @@ class Pool:
     gpus: float | None  # a trial takes; None: one where there are GPUs
     base_bundle: bytes
     arrivals: queue.SimpleQueue[Any]
+    gates_ahead: bool = False  # trials begin with what needs no GPU, and ask their worker for it later
     gpus_a_trial: float = 0.0
+    abreast: int = 1  # trials that share them, one at a time
     _hands: dict[str, _Hand] = field(default_factory=dict)
     _ray: Any = None
     _bundle: Any = None
@@ -223,16 +229,19 @@ class Pool:
         places = self._places()
         from workers.actor import remote_worker
 
-        worker_class = remote_worker(self.cluster.cpus, self.gpus_a_trial)
+        letters = _ABREAST if self.gates_ahead and self.gpus_a_trial >= 1 else ("",)
+        self.abreast = len(letters)
+        worker_class = remote_worker(self.cluster.cpus, self.gpus_a_trial, self.abreast)
         self._bundle = self._ray.put(self.base_bundle)  # once, not once an actor
         root = str(Path(tempfile.gettempdir()) / f"regatta-{os.getuid()}")  # on each node's own disk
         # Places are spread evenly, or nearly; a node that has more than its share of them lives with less memory a trial.
-        share = len([node for node in self._ray.nodes() if node["Alive"]]) / places
+        share = len([node for node in self._ray.nodes() if node["Alive"]]) / (places * self.abreast)
         for number in range(places):
-            name = f"w{number}"
-            hand = _Hand(worker_class.remote(name, root, share=share))
-            self._hands[name] = hand
-            self._greet(name, hand)
+            actor = worker_class.remote(f"w{number}", root, share=share, abreast=self.abreast)
+            for letter in letters:
+                name = f"w{number}{letter}"
+                self._hands[name] = _Hand(actor)
+                self._greet(name, self._hands[name])
 
     def _places(self) -> int:
         """How many trials can run at once; settles how many GPUs each takes. Raises `PoolError`."""
@@ -314,13 +323,13 @@ class Pool:
                 progress, log, hand.log_offset = future.result()
                 self.arrivals.put(Peeked(spec.trial_id, progress, log))
 
-        hand.actor.peek.remote(hand.log_offset).future().add_done_callback(peeked)
+        hand.actor.peek.remote(spec.trial_id, hand.log_offset).future().add_done_callback(peeked)
 
     def close(self) -> None:
         """Let the actors end, and their candidates with them."""
         self._closed = True
-        for hand in self._hands.values():
-            self.cluster.end(hand.actor, hand.pid)
+        for actor, pid in {id(hand.actor): (hand.actor, hand.pid) for hand in self._hands.values()}.values():
+            self.cluster.end(actor, pid)
         self._hands.clear()
         self._bundle = None
 

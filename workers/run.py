@@ -87,7 +87,7 @@ def run_trial(
         cancel=cancel or Cancellation(),
         log=log,
         on_progress=on_progress,
-        peak_vram_mb=recorder.peak_vram_mb_by_now,
+        recorder=recorder,
     )
     session.begin("workspace")
     mark: str | None = None
@@ -98,8 +98,7 @@ def run_trial(
         session.veil = _veil(session)
         session.deadline = time.monotonic() + spec.timeout_s  # what the machine lacked before is not the candidate's time
         try:
-            with recorder:
-                _run(session)
+            _run(session)
         finally:
             add_telemetry(session, recorder)
             if isinstance(spec.plan, TrainPlan):
@@ -167,12 +166,14 @@ def _run(session: Session) -> None:
     if session.cancel.cancelled:
         raise CancelledError
     plan = session.spec.plan
-    if isinstance(plan, TrainPlan):
-        train.run(session, plan)
-    elif isinstance(plan, KernelPlan):
-        kernel.run(session, plan)
-    else:
-        command.run(session, plan)
+    if isinstance(plan, KernelPlan):
+        kernel.run(session, plan)  # which asks for the GPU when it comes to that
+        return
+    with session.on_gpu():
+        if isinstance(plan, TrainPlan):
+            train.run(session, plan)
+        else:
+            command.run(session, plan)
 
 
 def _believed(session: Session) -> dict[str, float]:

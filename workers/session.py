@@ -6,11 +6,12 @@ into a measurement. What a candidate's processes find in their environment is de
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from workers import sandbox
@@ -19,8 +20,9 @@ from workers.lending import Lender
 from workers.output import CappedLog
 from workers.process import Command, ContainedProcess, Exit, SandboxError
 from workers.standby import Standby
-from workers.telemetry import Gpu
+from workers.telemetry import Gpu, NoGpu, Recorder
 from workers.trial import CaseRow, CommandPlan, KernelPlan, Outcome, Progress, TrialSpec
+from workers.turn import Turn
 from workers.veil import Veil
 from workers.waiting import Cancellation
 from workers.workspace import NodeRepository, Workspace
@@ -53,6 +55,7 @@ class Machine:
     room: Room
     lender: Lender
     standby: Standby = field(default_factory=Standby)
+    turn: Turn = field(default_factory=Turn)
 
 
 class Stopped(Exception):  # noqa: N818  a way out, not an error
@@ -77,7 +80,7 @@ class Session:
     reported: dict[str, float] = field(default_factory=dict)
     cases: tuple[CaseRow, ...] = ()  # of a kernel target
     phase: str = "workspace"
-    peak_vram_mb: Callable[[], float | None] = lambda: None
+    recorder: Recorder = field(default_factory=lambda: Recorder(NoGpu("nobody looks at one")))
     veil: Veil = field(default_factory=Veil)  # over copies of held-out text on this machine
     log_offset: int = 0  # where in the log the latest process began
     _told_at: float = 0.0
@@ -96,6 +99,15 @@ class Session:
             self._told_at = time.monotonic()
             self.on_progress(progress)
 
+    @contextlib.contextmanager
+    def on_gpu(self) -> Iterator[None]:
+        """The worker's GPU for this trial alone, and metered. To wait for it is on nobody's time."""
+        began = time.monotonic()
+        with self.machine.turn.taken(self.cancel):
+            self.deadline += time.monotonic() - began
+            with self.recorder:
+                yield
+
     def process(
         self,
         argv: tuple[str, ...],
@@ -105,9 +117,11 @@ class Session:
         handed: tuple[int, ...] = (),
         on_stdout: Callable[[bytes], None] | None = None,
         log: CappedLog | None = None,
+        sees_gpu: bool = True,
     ) -> ContainedProcess:
-        """Start one process tree in a workspace. What it prints goes into the trial's log, or into one of its own."""
-        spec, room = self.spec, self.machine.room
+        """Start one process tree in a workspace. What it prints goes into the trial's log, or into one of its own. `sees_gpu`:
+        the trial's GPUs, where it has any."""
+        spec, room = self.spec if sees_gpu else replace(self.spec, gpus=0.0), self.machine.room
         environment = {**candidate_environment(spec, self.machine, workspace), **(extra or {})}
         workspace.mend()
         self.log_offset = self.log.total_bytes
@@ -117,7 +131,7 @@ class Session:
             environment,
             workspace.folder,
             handed,
-            self._confinement(workspace) if spec.confined else None,
+            self._confinement(spec, workspace) if spec.confined else None,
             Limits(room.memory_mb, self._most_processes(), room.disk_mb, str(workspace.folder)),
         )
         return ContainedProcess(command, self.log if log is None else log, on_stdout)
@@ -131,8 +145,8 @@ class Session:
         """A descriptor of a file for a candidate to read; who is confined can do nothing else with it. The caller closes it."""
         return self.machine.lender.lend(path) if self.spec.confined else os.open(path, os.O_RDONLY)
 
-    def _confinement(self, workspace: Workspace) -> sandbox.Confinement:
-        """What the trial's processes see. Raises SandboxError where nothing can be confined."""
+    def _confinement(self, spec: TrialSpec, workspace: Workspace) -> sandbox.Confinement:
+        """What a process of the trial sees. Raises SandboxError where nothing can be confined."""
         lacks = sandbox.lacks()
         if lacks is not None:
             raise SandboxError(str(lacks))
@@ -141,10 +155,10 @@ class Session:
             workspace.home,
             workspace.tmp,
             sealed=workspace.sealed,
-            readable=_readable(self.spec),
+            readable=_readable(spec),
             hidden=self.veil.hidden,
             replaced=self.veil.replaced,
-            devices=self.machine.gpu.nodes() if self.spec.gpus else (),
+            devices=self.machine.gpu.nodes() if spec.gpus else (),
             shared_memory_mb=max(64, self.machine.room.memory_mb // 4),
         )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import threading
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 
@@ -35,24 +36,36 @@ class Ready:
 
 @dataclass(slots=True)
 class Standby:
-    """At most one process of each name. Those of another kind than is asked for are ended."""
+    """As many processes of each name as trials run side by side, at most. Those of another kind than is asked for are ended."""
 
-    keeps: bool = False  # worth while only where trials come one after another
-    _waiting: dict[str, tuple[Hashable, Ready]] = field(default_factory=dict)
+    keeps: int = 0  # of a name; worth while only where trials come one after another
+    _waiting: dict[str, list[tuple[Hashable, Ready]]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def take(self, name: str, kind: Hashable) -> Ready | None:
-        """The process that waits under this name, which is the caller's now; None where none of this kind is alive."""
-        known, ready = self._waiting.pop(name, (None, None))
-        if ready is None:
-            return None
-        if known != kind or ready.process.poll() is not None:
+        """A process that waits under this name, which is the caller's now; None where none of this kind is alive."""
+        while (found := self._next(name)) is not None:
+            known, ready = found
+            if known == kind and ready.process.poll() is None:
+                return ready
             ready.end()
-            return None
-        return ready
+        return None
 
     def put(self, name: str, kind: Hashable, ready: Ready) -> None:
-        self._waiting[name] = (kind, ready)
+        with self._lock:
+            waiting = self._waiting.setdefault(name, [])
+            is_kept = len(waiting) < self.keeps
+            if is_kept:
+                waiting.append((kind, ready))
+        if not is_kept:
+            ready.end()
 
     def close(self) -> None:
-        while self._waiting:
-            self._waiting.popitem()[1][1].end()
+        for name in list(self._waiting):
+            while (found := self._next(name)) is not None:
+                found[1].end()
+
+    def _next(self, name: str) -> tuple[Hashable, Ready] | None:
+        with self._lock:
+            waiting = self._waiting.get(name)
+            return waiting.pop() if waiting else None

@@ -226,18 +226,20 @@ def cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 
 
 class Recorder:
-    """Reads a GPU once a second from its creation to the end of its block. Without a GPU it costs nothing."""
+    """Reads a GPU once a second during its block; at once and for the first time when the block begins. Times are from the
+    recorder's creation. Without a GPU it costs nothing."""
 
     def __init__(self, gpu: Gpu, period_s: float = 1.0) -> None:
         self._gpu, self._period_s = gpu, period_s
         self._began = time.monotonic()
-        self._energy_j_before = gpu.energy_j()
+        self._energy_j_before: float | None = None
         self._samples: list[TelemetrySample] = []
         self._over = threading.Event()
         self._thread = None if gpu.absent_because else threading.Thread(target=self._record, daemon=True)
-        self.energy_j: float | None = None  # known when the block has ended
+        self.energy_j = None if gpu.absent_because else 0.0  # of the block, known when it has ended: none without one
 
     def __enter__(self) -> Recorder:
+        self._energy_j_before = self._gpu.energy_j()
         if self._thread is not None:
             self._thread.start()
         return self
@@ -246,9 +248,8 @@ class Recorder:
         self._over.set()
         if self._thread is not None:
             self._thread.join()
-        after = self._gpu.energy_j()
-        if self._energy_j_before is not None and after is not None:
-            self.energy_j = after - self._energy_j_before
+        after, before = self._gpu.energy_j(), self._energy_j_before
+        self.energy_j = after - before if after is not None and before is not None else None
 
     @property
     def samples(self) -> tuple[TelemetrySample, ...]:
@@ -279,7 +280,7 @@ class Recorder:
         )
 
     def _record(self) -> None:
-        due = self._began
+        due = time.monotonic()
         while True:
             self._look()
             due += self._period_s

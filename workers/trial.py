@@ -151,7 +151,7 @@ class Progress:
     """Advisory: for live views and charts, never for a decision."""
 
     trial_id: str
-    phase: str  # workspace, setup, train, score, command, guard, check, compile, time
+    phase: str  # workspace, setup, train, score, command, guard, check, compile, queue (for the GPU), time
     fraction: float | None = None  # of the phase, 0..1
     step: int | None = None
     train_loss: float | None = None  # nats per token, as the candidate says

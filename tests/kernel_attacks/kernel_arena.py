@@ -120,7 +120,7 @@ class KernelArena:
         user.mkdir(parents=True)
         whole = this_machine(folder / "node", visible_devices, folder / "data")
         machine = replace(whole, room=replace(whole.room, processes=200))  # a bomb must not take long to go off
-        machine.standby.keeps = True
+        machine.standby.keeps = 1
         arena = cls(machine, user)
         arena._git("init", "--quiet")
         try:

@@ -27,6 +27,7 @@ class Hands:
     """In place of the pool: takes note of what is handed out."""
 
     gpus_a_trial = 0.0
+    abreast = 1
 
     def __init__(self) -> None:
         self.arrivals: queue.Queue[object] = queue.Queue()

@@ -23,7 +23,7 @@ def node(tmp_path: Path) -> Iterator[NodeRepository]:
 
 @pytest.fixture
 def standby() -> Iterator[Standby]:
-    waiting = Standby(keeps=True)
+    waiting = Standby(keeps=1)
     yield waiting
     waiting.close()
 

@@ -64,6 +64,7 @@ class RecordedNvml:
 def test_a_trial_is_sampled_and_its_energy_and_peak_memory_are_known() -> None:
     nvml = RecordedNvml()
     recorder = Recorder(open_gpu("0", nvml), period_s=0.001)
+    assert recorder.energy_j == 0.0  # a trial that ends before it has the GPU has used nothing of it
     with recorder:
         assert nvml.looked_thrice.wait(10)
     assert recorder.energy_j == pytest.approx(612.5)

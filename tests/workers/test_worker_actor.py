@@ -14,7 +14,7 @@ import pytest
 from workers_support import Repository, alive, all_end, eventually, trial, watched
 
 from workers.actor import WorkerInfo, remote_worker
-from workers.trial import CommandPlan, Outcome
+from workers.trial import CommandPlan, Outcome, TrialSpec
 from workers.workspace import MissingBaseError
 
 ray = pytest.importorskip("ray")
@@ -49,9 +49,9 @@ def worker(cluster: None, root: Path, repository: Repository) -> Iterator[Any]:
     ray.kill(actor)
 
 
-def until_it_runs(worker: Any) -> None:
+def until_it_runs(worker: Any, spec: TrialSpec) -> None:
     """Wait until the trial's command has printed something."""
-    assert eventually(lambda: ray.get(worker.peek.remote(0))[1] != b"", within_s=20)
+    assert eventually(lambda: ray.get(worker.peek.remote(spec.trial_id, 0))[1] != b"", within_s=20)
 
 
 def test_a_worker_describes_itself_and_measures(worker: Any, repository: Repository) -> None:
@@ -72,8 +72,8 @@ def test_a_running_trial_can_be_watched_and_cancelled_within_a_second(worker: An
     marker = uuid.uuid4().hex
     spec = trial(repository, repository.base, CommandPlan(f"echo here; setsid sh -c 'sleep 600; : {marker}' & sleep 600"))
     running = worker.run.remote(spec)
-    until_it_runs(worker)
-    progress, output, offset = ray.get(worker.peek.remote(0))
+    until_it_runs(worker, spec)
+    progress, output, offset = ray.get(worker.peek.remote(spec.trial_id, 0))
     assert (progress.phase, output, offset) == ("command", b"here\n", 5)
     asked_at = time.monotonic()
     assert ray.get(worker.cancel.remote(spec.trial_id))
@@ -88,6 +88,28 @@ def test_a_cancellation_that_overtakes_its_trial_still_counts(worker: Any, repos
     spec = trial(repository, repository.base, CommandPlan("sleep 600"))
     assert ray.get(worker.cancel.remote(spec.trial_id))
     assert ray.get(worker.run.remote(spec)).outcome is Outcome.CANCELLED
+
+
+def test_two_trials_abreast_are_watched_and_cancelled_each_by_itself(cluster: None, root: Path, repository: Repository) -> None:
+    worker = remote_worker(1, 0, abreast=2).remote("w0", str(root), repository.bundle(repository.base), abreast=2)
+    first = trial(repository, repository.base, CommandPlan("echo first; sleep 600"), trial_id="t1")
+    second = trial(repository, repository.base, CommandPlan("echo second; sleep 600"), trial_id="t2")
+    running = {spec.trial_id: worker.run.remote(spec) for spec in (first,)}
+    until_it_runs(worker, first)
+    running["t2"] = worker.run.remote(second)
+    assert eventually(lambda: ray.get(worker.peek.remote("t2", 0))[0] is not None, within_s=20), (
+        "it does not go beside the first"
+    )
+    assert ray.get(worker.peek.remote("t1", 0))[1] == b"first\n"
+    assert ray.get(worker.peek.remote("t2", 0))[1] == b"", "one at a time has what is measured with"
+    assert ray.get(worker.cancel.remote("t1"))
+    assert ray.get(running["t1"]).outcome is Outcome.CANCELLED
+    until_it_runs(worker, second)
+    assert ray.get(worker.peek.remote("t2", 0))[1] == b"second\n"
+    assert ray.get(worker.cancel.remote("t2"))
+    assert ray.get(running["t2"]).outcome is Outcome.CANCELLED
+    assert ray.get(worker.peek.remote("t2", 3)) == (None, b"", 3)
+    ray.kill(worker)
 
 
 def test_a_bundle_on_an_unknown_base_reaches_the_caller_as_such(worker: Any, repository: Repository) -> None:
@@ -107,8 +129,9 @@ def test_a_killed_worker_leaves_nothing_and_its_successor_cleans_up(cluster: Non
     marker = uuid.uuid4().hex
     worker = remote_worker(1, 0).remote("w0", str(root), repository.bundle(repository.base))
     double = f"(setsid sh -c 'sleep 600; : {marker}' &) ; echo here; sleep 600"
-    worker.run.remote(trial(repository, repository.base, CommandPlan(double)))
-    until_it_runs(worker)
+    spec = trial(repository, repository.base, CommandPlan(double))
+    worker.run.remote(spec)
+    until_it_runs(worker, spec)
     processes = watched(marker)
     assert len(processes) >= 2 + 1  # the command, what it left behind, and the guardian
     os.kill(ray.get(worker.describe.remote()).pid, signal.SIGKILL)

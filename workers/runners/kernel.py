@@ -5,16 +5,14 @@ on small shapes under Triton's interpreter, told by a process that has nothing o
 shared memory and instructions are on record then, and `static_cost`, a stand-in for time by a model of the chip (cost.py),
 which is never to be taken for a measurement.
 
-Both processes begin in workspaces of the base commit; the candidate's kernel.py travels in the question.
-"""
+Both processes begin in workspaces of the base commit; the candidate's kernel.py travels in the question. They see no GPU and
+have ended before the trial asks for it, so that one trial may be at the gates while another one is timed (turn.py)."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from workers.kernel import gates, static_check
 from workers.kernel.arch import Arch, UnknownArchError, arch, of_capability
-from workers.kernel.cases import Case, CasesError, decode
+from workers.kernel.cases import Case
 from workers.runners import kernel_timing
 from workers.runners.kernel_processes import Candidate, Verifier, candidate, verifier
 from workers.runners.kernel_timing import Gated
@@ -40,7 +38,7 @@ def run(session: Session, plan: KernelPlan) -> None:
 def measure(session: Session, plan: KernelPlan, source: str, chip: Arch) -> None:
     """What is behind the static check, which holds whatever that let through."""
     with verifier(session) as knowing, candidate(session, chip) as halves:
-        raw, cases = _cases(knowing, session.spec.seed)
+        raw, cases = knowing.cases(session.spec.seed)
         checks = gates.checks(cases)
         if not checks:
             raise Stopped(
@@ -58,11 +56,11 @@ def measure(session: Session, plan: KernelPlan, source: str, chip: Arch) -> None
         session.begin("correctness")
         _judge(halves, knowing, checks, built)
         _note(session, built, cases, chip)
-        device = kernel_timing.device_of(session, plan)
-        if device is not None:  # in here, so that the next trial's processes begin to get ready when the clock has stopped
-            knowing.is_at_rest = False
-            kernel_timing.run(session, plan, knowing, Gated(source, raw, cases, built), device)
-            knowing.is_at_rest = True
+    device = kernel_timing.device_of(session, plan)
+    if device is not None:
+        session.begin("queue")
+        with session.on_gpu():
+            kernel_timing.run(session, plan, Gated(source, raw, cases, built), device)
 
 
 def _chip(session: Session, plan: KernelPlan) -> Arch:
@@ -78,16 +76,6 @@ def _check_source(source: str) -> None:
     if found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         raise violation(found[0].rule, f"{SOURCE}, line {found[0].line}: {found[0].reason}{more}")
-
-
-def _cases(knowing: Verifier, seed: int) -> tuple[list[Any], tuple[Case, ...]]:
-    """What the target's cases.py says, as it is and decoded."""
-    knowing.line.send({"type": "cases", "seed": seed})
-    raw = knowing.line.receive("cases").header.get("cases")
-    try:
-        return raw if isinstance(raw, list) else [], decode(raw)
-    except CasesError as error:
-        raise Stopped(Outcome.CRASH, f"cases.py: {error}") from None
 
 
 def _built(compiling: Conversation, cases: tuple[Case, ...], chip: Arch) -> gates.Built:

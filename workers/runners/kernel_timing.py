@@ -20,11 +20,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from workers.kernel import clock, gates, schedule
-from workers.kernel.cases import Case, CasesError, Role, decode
+from workers.kernel.cases import Case, Role
 from workers.kernel.clock import Timing, Window
 from workers.runners.kernel_energy import Energies
 from workers.runners.kernel_known import Known, known, patience
-from workers.runners.kernel_processes import Verifier, timer
+from workers.runners.kernel_processes import Verifier, timer, verifier
 from workers.runners.kernel_results import CHAMPION, KERNEL, Found, metrics, row
 from workers.runners.kernel_timer import Answer, Prepared, Refused, Timer, stopped
 from workers.runners.subject import violation
@@ -63,9 +63,11 @@ def device_of(session: Session, plan: KernelPlan) -> str | None:
     return "cuda" if session.spec.gpus >= 1 and session.machine.gpu.absent_because is None else None
 
 
-def run(session: Session, plan: KernelPlan, knowing: Verifier, gated: Gated, device: str) -> None:
-    """Measure. Fills the session's `measured`, and `cases` further."""
+def run(session: Session, plan: KernelPlan, gated: Gated, device: str) -> None:
+    """Measure, with the GPU to itself. Fills the session's `measured`, and `cases` further."""
     with contextlib.ExitStack() as stack:
+        knowing = stack.enter_context(verifier(session, at_gates=False))
+        knowing.cases(session.spec.seed)
         mine = stack.enter_context(timer(session, "timed", device, is_sealed=False))
         session.begin("correctness")
         mine.open(gated.raw, session.spec.seed, gated.source)
@@ -87,6 +89,7 @@ def run(session: Session, plan: KernelPlan, knowing: Verifier, gated: Gated, dev
         for each in (mine, baselines, champion):
             if each is not None:
                 each.is_done = True
+        knowing.is_at_rest = True
     _note(session, found)
 
 
@@ -110,7 +113,7 @@ class _Stage:
         self._interpreted = device == "cpu"
         self._order = random.Random(f"{session.spec.seed}/windows")
         self._chosen = random.SystemRandom()  # which outputs are judged: by nothing that a candidate knows
-        self._asked = len(gates.checks(gated.cases))  # of the verifier, so far: the gates were first
+        self._asked = 0  # of the verifier, so far
 
     # ------------------------------------------------------------------------------------------------ right answers
 
@@ -141,16 +144,10 @@ class _Stage:
 
     def timed_cases(self) -> tuple[list[Any], tuple[Case, ...]]:
         """Those that decide, with the campaign's held-out shapes. The verifier speaks of these from now on."""
-        self._knowing.line.send({"type": "cases", "seed": schedule.held_out_seed(self._session.spec.base_commit)})
+        raw, cases = self._knowing.cases(schedule.held_out_seed(self._session.spec.base_commit))
         self._asked = 0
-        raw = self._knowing.line.receive("cases").header.get("cases")
-        try:
-            cases = decode(raw)
-        except CasesError as error:
-            raise Stopped(Outcome.CRASH, f"cases.py: {error}") from None
         timed = list(schedule.timed(cases, interpreted=self._interpreted))
         self._order.shuffle(timed)
-        assert isinstance(raw, list)
         return raw, tuple(timed)
 
     def time_all(self, timed: Sequence[Case], baselines: Timer, champion: Timer | None) -> list[Found]:
@@ -208,7 +205,7 @@ class _Stage:
     def _time(self, turns: _Turns, memory: Known, energies: Energies) -> Found:
         """One case, from its first window to its end."""
         case = turns.case
-        self._session.peak_vram_mb()  # a look now, while the case's memory is taken
+        self._session.recorder.peak_vram_mb_by_now()  # a look now, while the case's memory is taken
         timings = self._timings(turns)
         for name, timing in timings.items():
             if name not in (KERNEL, CHAMPION):

@@ -84,7 +84,7 @@ def _train(session: Session, plan: TrainPlan, data: SubjectData, device: str, ch
         subject.end()
     session.measured["training_seconds"] = elapsed_s
     session.measured["checkpoint_mb"] = submit.payload_bytes / _MIB
-    peak_vram_mb = session.peak_vram_mb()
+    peak_vram_mb = session.recorder.peak_vram_mb_by_now()
     if peak_vram_mb is not None:
         session.measured["peak_vram_mb"] = peak_vram_mb
     if elapsed_s > clock.allowed_s:

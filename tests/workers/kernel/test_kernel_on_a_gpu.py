@@ -24,7 +24,7 @@ LARGE = LARGE.replace('"small": True', '"small": R * C < 4096')
 @pytest.fixture(scope="module")
 def gpu(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     made = this_machine(tmp_path_factory.mktemp("node"), all_gpus().split(",")[0])
-    made.standby.keeps = True
+    made.standby.keeps = 1
     yield made
     made.standby.close()
     made.lender.close()

@@ -23,7 +23,7 @@ from workers.trial import Measurement, Outcome
 def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """One that keeps processes ready, as in a campaign."""
     made = this_machine(tmp_path_factory.mktemp("node"))
-    made.standby.keeps = True
+    made.standby.keeps = 1
     yield made
     made.standby.close()
     made.lender.close()
