@@ -17,9 +17,8 @@ from orchestrator.tournament.blocks import GIVEN_UP_FROM, MOST_BLOCKS
 from orchestrator.tournament.decisions import Compose, Retest, StartTrial
 from orchestrator.tournament.settings import Settings
 
-LARGEST = 64  # 128 brings 3 % more at sd 3e-4 and 7 % at 2e-3, twice as late
-FIRST = 64
-STEERED = (16, 32, 64)  # sizes among which interactions choose
+FIRST = 64  # 128 brings 3 % more at sd 3e-4 and 7 % at 2e-3, twice as late
+STEERED = (16, 32, FIRST)  # sizes among which interactions choose
 SMALLEST = 8
 FEWEST = 3  # candidates that are worth a block
 PATIENCE_TRIALS = 0.2  # of a trial's time, and

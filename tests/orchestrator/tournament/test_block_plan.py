@@ -14,7 +14,7 @@ from orchestrator.design import SIZES
 from orchestrator.events import BlockOpened, CandidateDecided, Purpose, SentSolo, StackDecided, Verdict
 from orchestrator.tournament import block_plan
 from orchestrator.tournament.beliefs import Beliefs
-from orchestrator.tournament.block_plan import ASKED_AGAIN_AFTER, FEWEST, LARGEST, PATIENCE_S, SMALLEST, Outlook
+from orchestrator.tournament.block_plan import ASKED_AGAIN_AFTER, FEWEST, FIRST, PATIENCE_S, SMALLEST, Outlook
 from orchestrator.tournament.decisions import Compose, StartTrial
 from orchestrator.tournament.machine import Tournament
 from orchestrator.tournament.schedule import next_trial
@@ -61,14 +61,14 @@ def believing(sd: float, helpful: float) -> Beliefs:
 
 
 def test_a_long_campaign_begins_with_large_blocks() -> None:
-    assert size(BlockStory(), 900.0) == LARGEST
-    assert size(BlockStory(), math.inf) == LARGEST
+    assert size(BlockStory(), 900.0) == FIRST
+    assert size(BlockStory(), math.inf) == FIRST
 
 
-@pytest.mark.parametrize("left", range(10, 3 * LARGEST, 7))
+@pytest.mark.parametrize("left", range(10, 3 * FIRST, 7))
 def test_the_last_blocks_share_what_is_left_evenly(left: int) -> None:
     found = size(BlockStory(), left + 2.0)
-    even = left / math.ceil(left / LARGEST)
+    even = left / math.ceil(left / FIRST)
     assert found == max((each for each in SIZES if each <= even), default=0)
 
 
