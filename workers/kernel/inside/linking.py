@@ -26,7 +26,8 @@ class Linker:
 
     def link(self, module: Any, paths: list[str]) -> None:
         libraries = tuple(paths)
-        needed = frozenset(each.name for each in module.get_functions() if each.is_declaration())
+        declared = (each.name for each in module.get_functions() if each.is_declaration())
+        needed = frozenset(name for name in declared if not name.startswith("llvm."))  # those no library has
         for (of, functions), kept in self._kept.items():
             if of == libraries and needed <= functions:
                 self._link(module, [kept])
