@@ -27,17 +27,21 @@ import triton
 import triton.language as tl
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
+from triton._C.libtriton import llvm
 from triton.backends.compiler import GPUTarget
 from triton.backends.driver import DriverBase
 from triton.runtime import driver
 from triton.runtime.autotuner import Autotuner
+from triton.runtime.cache import FileCacheManager
 from triton.runtime.jit import JITFunction
 
 from workers.kernel.cases import Case, ScalarInput, decode
 from workers.kernel.inputs import torch_dtype
 from workers.kernel.inside.line import Line, load_source
+from workers.kernel.inside.linking import Linker
 
 _LONGEST_ERROR = 2000
+_UNREAD = (".source", ".ttgir", ".llir")  # forms of a kernel that nobody asks for
 
 
 def compile_cases(line: Line, backend: str, capability: int | str, warp_threads: int) -> None:
@@ -45,6 +49,10 @@ def compile_cases(line: Line, backend: str, capability: int | str, warp_threads:
     catcher = Catcher(GPUTarget(backend, capability, warp_threads))
     with tempfile.TemporaryDirectory() as folder:
         triton.knobs.cache.dir = folder
+        triton.knobs.cache.manager_class = _Cache
+        triton.knobs.compilation.disable_line_info = True  # no instruction depends on it, and half of the text is about it
+        if backend == "cuda":
+            Linker(llvm, Path(folder)).install(llvm)
         catcher.install()
         _warm_up()
         said, _ = line.receive()
@@ -92,14 +100,14 @@ _MEMORY = frozenset({
 
 
 @triton.jit
-def _nothing(x_ptr):  # type: ignore[no-untyped-def]
-    tl.store(x_ptr, tl.load(x_ptr))
+def _little(x_ptr):  # type: ignore[no-untyped-def]
+    tl.store(x_ptr, tl.erf(tl.sqrt(tl.exp2(tl.log(tl.load(x_ptr))))))
 
 
 def _warm_up() -> None:
-    """The compiler's first kernel takes a second longer than those after it."""
+    """The compiler's first kernel takes a second longer than those after it; so does the first that needs such functions."""
     with FakeTensorMode():
-        _nothing[(1,)](torch.empty(16))
+        _little[(1,)](torch.empty(16))
 
 
 def _said(error: Exception) -> str:
@@ -146,6 +154,17 @@ class _Elsewhere(DriverBase):  # type: ignore[misc]  # triton has no types
 
     def get_current_stream(self, _device: int) -> int:
         return 0
+
+
+class _Cache(FileCacheManager):  # type: ignore[misc]  # triton has no types
+    """Where Triton puts what it compiled and reads it again. Only this process does, and what nobody asks for is empty."""
+
+    def put(self, data: Any, filename: str, binary: bool = True) -> str:
+        del binary
+        path = Path(self._make_path(filename))
+        said = "" if path.suffix in _UNREAD else data
+        path.write_bytes(said if isinstance(said, bytes) else str(said).encode())
+        return str(path)
 
 
 class _Pointer:

@@ -23,17 +23,20 @@ from triton.runtime.interpreter import FunctionRewriter, InterpretedFunction
 
 from workers.kernel.cases import decode
 from workers.kernel.inputs import build
+from workers.kernel.inside import quicker
 from workers.kernel.inside.answers import described, flaw_of, same
 from workers.kernel.inside.line import Line, load_source
 
 
 def interpret_cases(line: Line) -> None:
-    said, _ = line.receive()
-    torch.use_deterministic_algorithms(True)  # torch.empty then gives NaN
+    """Get ready, wait for the question, answer it."""
+    torch.set_deterministic_debug_mode("error")  # torch.empty then gives NaN; the other way to ask imports torch's compiler
     Autotuner.run = _run_first
     _keep_constants()
+    quicker.install()
     launches: list[list[Any]] = []
     InterpretedFunction.run = _noting(launches)
+    said, _ = line.receive()
     kernel_fn = load_source(said["source"]).kernel_fn
     cases = {case.name: case for case in decode(said["cases"])}
     for nth, check in enumerate(said["checks"]):

@@ -66,11 +66,11 @@ def unseen() -> Iterator[None]:
 @contextlib.contextmanager
 def empty_is_poisoned() -> Iterator[None]:
     """torch.empty gives NaN, so that what a kernel leaves out is seen. It costs time: not for what is timed."""
-    torch.use_deterministic_algorithms(True)
+    torch.set_deterministic_debug_mode("error")  # as use_deterministic_algorithms, which imports torch's compiler as well
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(False)
+        torch.set_deterministic_debug_mode("default")
 
 
 def rule(error: Exception) -> str:
