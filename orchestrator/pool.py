@@ -138,13 +138,14 @@ class Cluster:
         if self.address == "local":
             self.temp_dir.mkdir(parents=True, exist_ok=True)
             cores = max(os.cpu_count() or 1, self.cpu_slots * self.cpus)
-            self.ray.init(
-                address="local",
-                num_cpus=cores,
-                object_store_memory=_OBJECT_STORE_BYTES,
-                _temp_dir=str(self.temp_dir),
-                **quiet,
-            )
+            with _without_attendants(self.ray):
+                self.ray.init(
+                    address="local",
+                    num_cpus=cores,
+                    object_store_memory=_OBJECT_STORE_BYTES,
+                    _temp_dir=str(self.temp_dir),
+                    **quiet,
+                )
         else:
             quiet.pop("include_dashboard")
             self.ray.init(address=self.address, **quiet)
@@ -356,6 +357,30 @@ def _environment_without_ray_address(address: str) -> Iterator[None]:
     finally:
         if saved is not None:
             os.environ["RAY_ADDRESS"] = saved
+
+
+@contextlib.contextmanager
+def _without_attendants(ray: Any) -> Iterator[None]:
+    """Beside a head of its own Ray starts three Python processes that are of no use here: the server of a dashboard, which
+    `init` waits for, the autoscaler and a reader of logs. They are more than half of a start, and no argument turns them off.
+    A Ray that calls their starts otherwise goes on starting them."""
+    node = ray._private.node.Node
+
+    def no_server(self: Any, **_: Any) -> None:
+        self._webui_url = None
+
+    def none(self: Any) -> None:
+        pass
+
+    instead = {"start_api_server": no_server, "start_monitor": none, "start_log_monitor": none}
+    originals = {name: getattr(node, name) for name in instead if hasattr(node, name)}
+    for name in originals:
+        setattr(node, name, instead[name])
+    try:
+        yield
+    finally:
+        for name, original in originals.items():
+            setattr(node, name, original)
 
 
 @contextlib.contextmanager

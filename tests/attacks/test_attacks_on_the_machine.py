@@ -198,7 +198,9 @@ def test_without_a_sandbox_the_same_candidates_get_through(
     """So it is the sandbox that keeps them, and not an attack that is badly made."""
     measuring.confined = False
     try:
-        read = tried(measuring, "spy", known_to_a_spy(measuring, head, place, place / "run"))[1]
+        happened, read = tried(measuring, "spy", known_to_a_spy(measuring, head, place, place / "run"))
+        assert happened.outcome == "ok", happened
+        assert set(read) == set(READING)
         listeners = Listeners(tmp_path)
         called = call(measuring, listeners)
     finally:

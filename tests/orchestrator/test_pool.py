@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import queue
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from campaign_repository import with_files
 
@@ -46,3 +48,13 @@ def test_a_pools_workers_are_gone_before_the_next_has_any_and_ray_stays(cluster:
     assert len(rays) == 1
     cluster.close()
     assert not cluster.temp_dir.exists()
+
+
+def test_ray_comes_without_the_processes_that_nobody_here_has_a_use_for(cluster: Cluster) -> None:
+    cluster.start()
+    marked = str(cluster.temp_dir)
+    commands = [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]
+    ours = [command for command in commands if marked in command]
+    assert [command for command in ours if "gcs_server" in command]
+    assert [command for command in ours if "raylet" in command]
+    assert [command for command in ours if re.search(r"(dashboard/dashboard|monitor)\.py", command)] == []
