@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,13 @@ sys.path.insert(0, str(SUBJECT))
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
     root = tmp_path_factory.mktemp("data")
+    began = time.monotonic()
     answer = json.loads(prepare(root).stdout.splitlines()[-1])
+    prepared_s = time.monotonic() - began
     folder = Path(answer["data_dir"])
     meta = json.loads((folder / "meta.json").read_text())
     assert meta["sha256"] == answer["sha256"]
-    return Data(root, folder, meta)
+    return Data(root, folder, meta, prepared_s)
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from workers_support import PATIENCE_S, Repository, alive, all_end, eventually, trial, watched
 
+from orchestrator.pool import Cluster
 from workers.actor import WorkerInfo, remote_worker
 from workers.trial import CommandPlan, Outcome
 from workers.workspace import MissingBaseError
@@ -22,24 +23,13 @@ ray = pytest.importorskip("ray")
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
-    os.environ |= {
-        "RAY_worker_niceness": "0",
-        "RAY_memory_monitor_refresh_ms": "0",
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
-        "ANTHROPIC_API_KEY": "sk-secret",
-    }
-    here = str(Path(__file__).parents[2])
-    ray.init(
-        "local",
-        num_cpus=2,
-        include_dashboard=False,
-        logging_level="ERROR",
-        log_to_driver=False,
-        runtime_env={"env_vars": {"PYTHONPATH": here}},
-    )
+    """As a campaign has it, with a key in the head's environment."""
+    made = Cluster("local", cpu_slots=2, cpus=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ANTHROPIC_API_KEY", "sk-secret")
+        made.start()
     yield
-    ray.shutdown()
+    made.close()
 
 
 @pytest.fixture
