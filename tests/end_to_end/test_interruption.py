@@ -166,10 +166,19 @@ def test_the_rows_of_a_proposals_file_are_used_once_across_resumes(place: Place)
     assert json.loads(place.regatta("status", "runs/night", "--json").stdout)["stop_reason"] == "proposals"
 
 
-def test_a_proposal_whose_gates_had_not_spoken_when_the_head_was_killed_is_admitted(place: Place) -> None:
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """A run that had nothing proposed, and may be given more; all of its target can be edited."""
+    place = Place(tmp_path_factory.mktemp("finished"))
     place.summing_target(sd=0.02)
-    place.config("night", [], tournament=QUICK)
+    target = {"repo": "target", "editable": ["*.py"], "command": "python measure.py"}
+    place.config("night", [], target=target, tournament=QUICK)
     assert place.regatta("run", "night.yaml").returncode == 0
+    return place
+
+
+def test_a_proposal_whose_gates_had_not_spoken_when_the_head_was_killed_is_admitted(finished: Place) -> None:
+    place = finished
     journal = Journal.open(place.path / "runs/night/journal.sqlite")
     edit = Edit("values.py", search="a=1.0", replace="a=0.0")
     journal.append(Proposed("c0001", "replay", "good a", (edit,)), time.time())
@@ -178,11 +187,8 @@ def test_a_proposal_whose_gates_had_not_spoken_when_the_head_was_killed_is_admit
     assert [row["status"] for row in place.rows("runs/night", "candidates")] == ["keep"]
 
 
-def test_resume_changes_limits_alone(place: Place) -> None:
-    place.summing_target(sd=0.02)
-    place.config("night", [], tournament=QUICK)
-    assert place.regatta("run", "night.yaml").returncode == 0
-    done = place.regatta("resume", "runs/night", "--set", "objective.direction=maximize")
+def test_resume_changes_limits_alone(finished: Place) -> None:
+    done = finished.regatta("resume", "runs/night", "--set", "objective.direction=maximize")
     assert done.returncode == 2
     assert "limits" in done.stderr
 
@@ -206,9 +212,5 @@ def test_a_patch_made_at_the_root_of_the_users_repository_is_understood(place: P
     assert [row["status"] for row in place.rows("runs/night", "candidates")] == ["keep"]
 
 
-def test_a_person_is_warned_when_what_measures_can_be_edited(place: Place) -> None:
-    place.summing_target(sd=0.02)
-    target = {"repo": "target", "editable": ["*.py"], "command": "python measure.py"}
-    place.config("night", [], target=target)
-    assert place.regatta("run", "night.yaml").returncode == 0
-    assert any("measure.py can be edited" in text for text in place.status("runs/night")["warnings"])
+def test_a_person_is_warned_when_what_measures_can_be_edited(finished: Place) -> None:
+    assert any("measure.py can be edited" in text for text in finished.status("runs/night")["warnings"])

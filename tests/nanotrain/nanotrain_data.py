@@ -16,7 +16,6 @@ class Data:
     root: Path
     folder: Path
     meta: dict[str, Any]
-    prepared_s: float  # the time it took
 
 
 def prepare(root: Path, *arguments: str, check: bool = True, **env: str) -> subprocess.CompletedProcess[str]:
