@@ -126,12 +126,17 @@ class Cluster:
         import ray  # late: it takes a second, and most verbs have no use for it
 
         self.ray = ray
-        try:
-            with _environment_without_ray_address(self.address), _own_signal_handlers():
-                self._connect()
-        except (ConnectionError, RuntimeError, ValueError, TimeoutError, OSError) as error:
-            self.close()
-            raise PoolError(self._connect_advice(error)) from error
+        for is_last in (False, True) if self.address == "local" else (True,):
+            try:
+                with _environment_without_ray_address(self.address), _own_signal_handlers():
+                    self._connect()
+                return
+            except Exception as error:  # Ray raises bare ones too, as where its node is not up within 30 s
+                if self.address == "local":  # a port that was free has been taken, most likely: seen once in hundreds of starts
+                    reap(self.temp_dir)
+                if is_last:
+                    self.close()
+                    raise PoolError(self._connect_advice(error)) from error
 
     def _connect(self) -> None:
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "include_dashboard": False}

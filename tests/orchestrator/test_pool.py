@@ -11,7 +11,7 @@ import psutil
 import pytest
 from campaign_repository import with_files
 
-from orchestrator.pool import Cluster, Joined, Pool
+from orchestrator.pool import Cluster, Joined, Pool, PoolError
 
 
 @pytest.fixture
@@ -48,6 +48,24 @@ def test_a_pools_workers_are_gone_before_the_next_has_any_and_ray_stays(cluster:
     assert len(rays) == 1
     cluster.close()
     assert not cluster.temp_dir.exists()
+
+
+def test_a_ray_that_does_not_come_up_is_tried_once_more(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect, failures = Cluster._connect, ["The current node timed out during startup."]
+
+    def connects(self: Cluster) -> None:
+        if failures:
+            raise Exception(failures.pop())  # noqa: TRY002  as Ray does
+        connect(self)
+
+    monkeypatch.setattr(Cluster, "_connect", connects)
+    cluster.start()
+    assert cluster.ray.is_initialized()
+    cluster.close()
+    failures += ["no", "no"]
+    with pytest.raises(PoolError, match=r"Ray did not start on this machine: no; .*regatta doctor"):
+        cluster.start()
+    assert cluster.ray is None
 
 
 def test_ray_comes_without_the_processes_that_nobody_here_has_a_use_for(cluster: Cluster) -> None:
