@@ -130,25 +130,31 @@ class Cluster:
         import ray  # late: it takes a second, and most verbs have no use for it
 
         self.ray = ray
-        try:
-            with _environment_without_ray_address(self.address), _own_signal_handlers():
-                self._connect()
-        except (ConnectionError, RuntimeError, ValueError, TimeoutError, OSError) as error:
-            self.close()
-            raise PoolError(self._connect_advice(error)) from error
+        for is_last in (False, True) if self.address == "local" else (True,):
+            try:
+                with _environment_without_ray_address(self.address), _own_signal_handlers():
+                    self._connect()
+                return
+            except Exception as error:  # Ray raises bare ones too, as where its node is not up within 30 s
+                if self.address == "local":  # a port that was free has been taken, most likely: seen once in hundreds of starts
+                    reap(self.temp_dir)
+                if is_last:
+                    self.close()
+                    raise PoolError(self._connect_advice(error)) from error
 
     def _connect(self) -> None:
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "include_dashboard": False}
         if self.address == "local":
             self.temp_dir.mkdir(parents=True, exist_ok=True)
             cores = max(os.cpu_count() or 1, self.cpu_slots * self.cpus)
-            self.ray.init(
-                address="local",
-                num_cpus=cores,
-                object_store_memory=_OBJECT_STORE_BYTES,
-                _temp_dir=str(self.temp_dir),
-                **quiet,
-            )
+            with _without_attendants(self.ray):
+                self.ray.init(
+                    address="local",
+                    num_cpus=cores,
+                    object_store_memory=_OBJECT_STORE_BYTES,
+                    _temp_dir=str(self.temp_dir),
+                    **quiet,
+                )
         else:
             quiet.pop("include_dashboard")
             self.ray.init(address=self.address, **quiet)
@@ -365,6 +371,30 @@ def _environment_without_ray_address(address: str) -> Iterator[None]:
     finally:
         if saved is not None:
             os.environ["RAY_ADDRESS"] = saved
+
+
+@contextlib.contextmanager
+def _without_attendants(ray: Any) -> Iterator[None]:
+    """Beside a head of its own Ray starts three Python processes that are of no use here: the server of a dashboard, which
+    `init` waits for, the autoscaler and a reader of logs. They are more than half of a start, and no argument turns them off.
+    A Ray that calls their starts otherwise goes on starting them."""
+    node = ray._private.node.Node
+
+    def no_server(self: Any, **_: Any) -> None:
+        self._webui_url = None
+
+    def none(self: Any) -> None:
+        pass
+
+    instead = {"start_api_server": no_server, "start_monitor": none, "start_log_monitor": none}
+    originals = {name: getattr(node, name) for name in instead if hasattr(node, name)}
+    for name in originals:
+        setattr(node, name, instead[name])
+    try:
+        yield
+    finally:
+        for name, original in originals.items():
+            setattr(node, name, original)
 
 
 @contextlib.contextmanager

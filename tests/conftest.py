@@ -9,7 +9,13 @@ import hypothesis
 import pytest
 
 # The same examples in every run of one state of the code: what fails, fails again. REGATTA_FUZZ=1 draws fresh ones.
-hypothesis.settings.register_profile("house", derandomize=not os.environ.get("REGATTA_FUZZ"))
+# How long an example takes, or is drawn, is no verdict: other processes have the cores too.
+hypothesis.settings.register_profile(
+    "house",
+    derandomize=not os.environ.get("REGATTA_FUZZ"),
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
 hypothesis.settings.load_profile("house")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command has it; before anything imports numpy
 

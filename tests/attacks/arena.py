@@ -110,7 +110,7 @@ class Arena:
             plan=self.plan,
             objective=self.objective,
             seed=7,
-            timeout_s=30.0,
+            timeout_s=60.0,
             confined=self.confined,
             bundle=None if commit == self.base else self.repository.bundle(commit, self.base),
         )
@@ -151,7 +151,10 @@ class Arena:
         return found
 
     def face_twin(self, twin: Twin) -> Happened:
-        return self.measure(twin.edits)
+        if twin.budget_s is None:
+            return self.measure(twin.edits)
+        assert isinstance(self.plan, TrainPlan)
+        return self.measure(twin.edits, plan=replace(self.plan, budget_s=twin.budget_s))
 
 
 def judged(attack: Attack, happened: Happened, honest: Measurement, objective: str) -> tuple[str, str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from orchestrator.edits import Edit
 from workers.trial import Allowances
 
+BUDGET_S = 5.0  # of the counting subject, which submits at once: whoever is kept waiting for a core is still in time
 IN_VAIN = "in vain"  # outcome ok, and nothing was gained: measured for what it is
 
 # What karpathy/autoresearch and pi-autoresearch do, in words that come back. Read from their sources; see docs/trust.md.
@@ -42,8 +43,8 @@ class Attack:
     elsewhere: Elsewhere
     description: str = "an idea"
     said: str = ""
-    budget_s: float = 0.5
-    timeout_s: float = 30.0
+    budget_s: float = BUDGET_S
+    timeout_s: float = 60.0
     promotion: bool = False
     allowances: Allowances = field(default_factory=Allowances)
 
@@ -58,6 +59,7 @@ class Twin:
     name: str
     near: str  # the rule that it comes near to
     edits: tuple[Edit, ...]
+    budget_s: float | None = None  # None: what the arena gives
 
     def __str__(self) -> str:
         return self.name

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from arena import HERE, Arena
+from attack import BUDGET_S
 from trust_table import Notes
 
 from workers.trial import CommandPlan, TrainPlan
@@ -30,7 +31,7 @@ def counting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
     """The `train` runner on a subject that starts in a tenth of a second."""
     folder = tmp_path_factory.mktemp("counting")
     files = {path.name: path.read_bytes() for path in (HERE / "counting").glob("*.py")}
-    arena = Arena.open(folder, files, ("train.py",), TrainPlan(0.5), "val_bpb", data_root=folder / "data")
+    arena = Arena.open(folder, files, ("train.py",), TrainPlan(BUDGET_S), "val_bpb", data_root=folder / "data")
     yield arena
     arena.close()
 

@@ -34,7 +34,7 @@ TWINS = (
     ),
     Twin(
         "submit just before the budget is spent", "the clock",
-        swap("train.py", (SUBMIT, "    import time\n    time.sleep(0.9 * run.budget_s)\n" + SUBMIT)),
+        swap("train.py", (SUBMIT, "    import time\n    time.sleep(0.9 * run.budget_s)\n" + SUBMIT)), budget_s=0.5,
     ),
     Twin(
         "children that help with the training and are gone before the end", "processes",

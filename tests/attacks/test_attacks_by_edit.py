@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from arena import HERE, Arena, Happened
+from attack import BUDGET_S
 from attacks_by_edit import ATTACKS, CARRIED, GIT, BadEdit
 from trust_table import Notes
 
@@ -25,7 +26,9 @@ def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
     folder = tmp_path_factory.mktemp("edits")
     files = {path.name: path.read_bytes() for path in (HERE / "counting").glob("*.py")} | {"lib/a.py": b"A = 1\n"}
     links = {"lib/link.py": "../prepare.py"}
-    made = Arena.open(folder, files, ("*", "!prepare.py"), TrainPlan(0.5), "val_bpb", data_root=folder / "data", links=links)
+    made = Arena.open(
+        folder, files, ("*", "!prepare.py"), TrainPlan(BUDGET_S), "val_bpb", data_root=folder / "data", links=links
+    )
     yield made
     made.close()
 
@@ -91,7 +94,7 @@ def test_git_itself_runs_no_hook_filter_or_setting_of_a_target(tmp_path: Path, n
     canary = tmp_path / "ran"
     files = {path.name: path.read_bytes() for path in (HERE / "counting").glob("*.py")}
     files[".gitattributes"] = b"*.py filter=evil diff=evil\n"
-    arena = Arena.open(folder, files, ("train.py",), TrainPlan(0.5), "val_bpb", data_root=folder / "data")
+    arena = Arena.open(folder, files, ("train.py",), TrainPlan(BUDGET_S), "val_bpb", data_root=folder / "data")
     for repository in (folder / "user/.git", folder / "repo", folder / "node/repository.git"):
         for hook in ("post-checkout", "post-commit", "pre-commit", "reference-transaction", "post-index-change"):
             (repository / "hooks").mkdir(exist_ok=True)

@@ -22,13 +22,13 @@ def test_an_attack_on_the_model_ends_as_its_rule_says(nanotrain: Arena, notes: N
 
 @pytest.mark.parametrize("twin", TWINS, ids=str)
 def test_an_honest_model_is_measured(nanotrain: Arena, notes: Notes, twin: Twin) -> None:
-    happened = nanotrain.measure(twin.edits)
+    happened = nanotrain.face_twin(twin)
     notes.take_twin(twin.name, twin.near, happened.outcome)
     assert happened.outcome == "ok", (happened.reason, happened.log[-1500:])
 
 
 @pytest.mark.parametrize("twin", SMALL_TWINS, ids=str)
 def test_an_honest_subject_is_measured(counting: Arena, notes: Notes, twin: Twin) -> None:
-    happened = counting.measure(twin.edits)
+    happened = counting.face_twin(twin)
     notes.take_twin(twin.name, twin.near, happened.outcome)
     assert happened.outcome == "ok", (happened.reason, happened.log[-1500:])

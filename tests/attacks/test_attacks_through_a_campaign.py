@@ -92,7 +92,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
         "night", proposals(home),
         target={"repo": "target", "editable": ["train.py"]},
         objective={"metric": "val_bpb"},
-        trial={"budget_s": 0.4, "timeout_s": 60.0, "gpus": 0},
+        trial={"budget_s": 1.0, "timeout_s": 60.0, "gpus": 0},
         tournament={"baseline_repeats": 2, "max_repeats": 4},
     )  # fmt: skip
     environment = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import subprocess
 import sys
@@ -13,7 +15,10 @@ from typing import Any
 
 import psutil
 
+from orchestrator.cli import main
+
 REGATTA = str(Path(sys.executable).with_name("regatta"))
+PATIENCE_S = 240.0  # with a head, on a machine that has others to serve; a test may take 300 s
 
 # The metric is the sum of four values and a little noise; a candidate may do anything in values.py.
 MEASURE = """
@@ -65,7 +70,7 @@ class Place:
 
     def regatta(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [REGATTA, *arguments], cwd=self.path, capture_output=True, text=True, timeout=240, check=False, **options
+            [REGATTA, *arguments], cwd=self.path, capture_output=True, text=True, timeout=PATIENCE_S, check=False, **options
         )
 
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
@@ -73,15 +78,17 @@ class Place:
         return subprocess.Popen([REGATTA, *arguments], cwd=self.path, text=True, start_new_session=True, **streams, **options)
 
     def status(self, run: str) -> dict[str, Any]:
-        done = self.regatta("status", run, "--json")
-        assert done.returncode == 0, done.stderr
-        found: dict[str, Any] = json.loads(done.stdout)
+        found: dict[str, Any] = json.loads(self._told("status", run, "--json"))
         return found
 
     def rows(self, run: str, rows: str) -> list[dict[str, Any]]:
-        done = self.regatta("export", run, "--rows", rows, "--format", "jsonl")
-        assert done.returncode == 0, done.stderr
-        return [json.loads(line) for line in done.stdout.splitlines()]
+        return [json.loads(line) for line in self._told("export", run, "--rows", rows, "--format", "jsonl").splitlines()]
+
+    def _told(self, verb: str, run: str, *arguments: str) -> str:
+        """What the command prints, without a process of its own: half a second each, and most tests look several times."""
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            assert main([verb, str(self.path / run), *arguments]) == 0
+        return said.getvalue()
 
 
 def swap(old: str, new: str, description: str) -> dict[str, Any]:
@@ -89,7 +96,7 @@ def swap(old: str, new: str, description: str) -> dict[str, Any]:
     return {"description": description, "edits": [{"path": "values.py", "search": old, "replace": new}]}
 
 
-def wait_for(what: Callable[[], bool], patience_s: float = 60.0) -> None:
+def wait_for(what: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
     deadline = time.monotonic() + patience_s
     while not what():
         assert time.monotonic() < deadline, "it did not happen"

@@ -119,7 +119,7 @@ def test_a_head_that_is_killed_within_a_block_goes_on_with_it(place: Place) -> N
     values_target(place, slower_s=0.3)
     place.config("night", proposals())
     head = place.start("run", "night.yaml")
-    wait_for(lambda: rows_begun(place) >= 6, patience_s=120.0)
+    wait_for(lambda: rows_begun(place) >= 6)
     head.kill()
     head.communicate()
     before = {row["id"] for row in place.rows("runs/night", "trials")}

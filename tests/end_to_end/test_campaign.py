@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import uuid
 from typing import Any
 
 import pytest
 from place import Place, running_commands, swap
 
 GOOD = ("good a", "good b", "good c")
-LEAVE_A_CHILD = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(99) # left'])\n"
+LEFT = f"left {uuid.uuid4().hex}"
+LEAVE_A_CHILD = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(99) # {LEFT}'])\n"
 WITH_GOOD_C = "SD = {sd}\nVALUES = dict(\n    a=1.0,\n    b=2.0,\n    c=2.0,\n    d=4.0,\n)\n"
 PROPOSALS: list[dict[str, Any]] = [
     swap("a=1.0", "a=0.0", "good a"),
@@ -145,7 +147,7 @@ def test_a_gigabyte_of_output_leaves_a_small_log(night: Place) -> None:
 
 
 def test_no_process_of_a_candidate_is_left(night: Place) -> None:
-    assert [command for command in running_commands() if "time.sleep(99) # left" in command] == []
+    assert [command for command in running_commands() if LEFT in command] == []
 
 
 def test_every_view_answers(night: Place) -> None:

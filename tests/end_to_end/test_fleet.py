@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
-from place import Place
+from place import PATIENCE_S, Place
 
 MEASURE = """
 import os, random
@@ -35,7 +35,8 @@ class Session:
     returncode: int = 0
     lines: list[str] = field(default_factory=list)
     errors: str = ""
-    rays: list[frozenset[int]] = field(default_factory=list)  # process ids, when a turn begins and when one ends
+    rays: list[frozenset[int]] = field(default_factory=list)  # process ids, while each turn but the first has work to do
+    ray_temp_dir: str = ""
 
     @property
     def turns(self) -> list[str]:
@@ -49,9 +50,13 @@ class Night:
     sessions: list[Session] = field(default_factory=list)
 
 
-def rays_of(fleet: Path) -> frozenset[int]:
-    """The head processes of the Ray that the running fleet says is its own."""
-    temp_dir = json.loads((fleet / "head.json").read_text())["ray_temp_dir"]
+def ray_temp_dir(fleet: Path) -> str:
+    """Of the Ray that the running fleet says is its own."""
+    return str(json.loads((fleet / "head.json").read_text())["ray_temp_dir"])
+
+
+def rays_at(temp_dir: str) -> frozenset[int]:
+    """The head processes of this Ray."""
     found = psutil.process_iter(["cmdline"])
     commands = {process.pid: process.info["cmdline"] or [] for process in found}
     return frozenset(
@@ -67,13 +72,14 @@ def followed(place: Place, arguments: tuple[str, ...], at: Callable[[str], signa
     assert head.stderr is not None
     for line in head.stdout:
         session.lines.append(line)
-        if re.match(r"turn [2-9]", line) or "campaign   finished" in line:
-            session.rays.append(rays_of(place.path / "runs/fleet"))
+        if re.match(r"turn [2-9]", line) or (len(session.turns) > 1 and " admitted" in line):  # trials are still to come
+            session.ray_temp_dir = ray_temp_dir(place.path / "runs/fleet")
+            session.rays.append(rays_at(session.ray_temp_dir))
         number = at(line)
         if number is not None:
             head.send_signal(number)
     session.errors = head.stderr.read()
-    session.returncode = head.wait(timeout=60)
+    session.returncode = head.wait(timeout=PATIENCE_S)
     return session
 
 
@@ -157,8 +163,9 @@ def test_ray_is_started_once_for_all_turns_and_gone_afterwards(night: Night) -> 
     last = night.sessions[2]
     assert len(last.turns) >= 3
     assert len(set(last.rays)) == 1
+    assert len(last.rays) > len(last.turns)
     assert len(last.rays[0]) == 1
-    assert not any(psutil.pid_exists(pid) for pid in last.rays[0])
+    assert rays_at(last.ray_temp_dir) == frozenset()
     assert not (night.place.path / "runs/fleet/head.json").exists()
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from place import Place, wait_for
+from place import PATIENCE_S, Place, wait_for
 from scripted_model import Fail, Hang, Raw, Reply, Say, ScriptedModel, candidate
 
 from orchestrator.ledger import Ledger
@@ -199,7 +199,7 @@ def test_a_killed_head_pays_for_no_answer_twice_and_ctrl_c_does_not_wait_for_a_s
     with ScriptedModel(lambda prompt, nth: lowers_a_value(prompt, nth) if nth < 5 else Hang()) as model:
         place.config("night", [], proposers=[entry(model, in_flight=1)], limits={"candidates": 20})
         command = [sys.executable, "dies.py", "run", "night.yaml"]
-        killed = subprocess.run(command, cwd=place.path, env=ENVIRONMENT, capture_output=True, timeout=120, check=False)
+        killed = subprocess.run(command, cwd=place.path, env=ENVIRONMENT, capture_output=True, timeout=PATIENCE_S, check=False)
         assert killed.returncode == -signal.SIGKILL
         exchanges, run_dir = place.path / "runs/night/exchanges/llm", place.path / "runs/night"
         assert len(model.requests) == len(answers_in(exchanges)) == 3
@@ -207,7 +207,7 @@ def test_a_killed_head_pays_for_no_answer_twice_and_ctrl_c_does_not_wait_for_a_s
         head = place.start("resume", "runs/night", env=ENVIRONMENT)
         wait_for(lambda: len(model.requests) == 6)
         head.send_signal(signal.SIGINT)
-        _, errors = head.communicate(timeout=60)
+        _, errors = head.communicate(timeout=PATIENCE_S)
     assert head.returncode == 130, errors
     assert "Traceback" not in errors
     assert "never" not in errors, "nothing of litellm's is left behind"
@@ -246,7 +246,7 @@ def test_a_campaign_survives_every_fault_and_stops_at_its_dollars_to_within_one_
 
     limit_usd, most_tokens = 0.5, 1000
     with ScriptedModel(script) as model:
-        hasty = {"retries": 0, "backoff_s": 0.05, "timeout_s": 1, "max_tokens": most_tokens, "in_flight": 3}
+        hasty = {"retries": 0, "backoff_s": 0.05, "timeout_s": 4, "max_tokens": most_tokens, "in_flight": 3}
         place.config("night", [], proposers=[entry(model, **hasty)], limits={"usd": limit_usd})
         done = run(place, "run", "night.yaml")
     assert done.returncode == 0, done.stderr
@@ -284,7 +284,7 @@ def test_knobs_go_on_where_the_key_is_refused_and_the_proposer_ends_with_the_rea
         while "llm has nothing more to propose" not in told:
             told += head.stdout.readline()
         head.send_signal(signal.SIGINT)
-        _, errors = head.communicate(timeout=60)
+        _, errors = head.communicate(timeout=PATIENCE_S)
     assert head.returncode == 130, errors
     assert len(model.requests) == 3, "no more than it takes to see that it is no passing fault"
     assert {each.proposed.proposer for each in ledger_of(run_dir).candidates.values()} == {"knobs"}

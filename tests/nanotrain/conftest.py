@@ -14,13 +14,12 @@ sys.path.insert(0, str(SUBJECT))
 
 
 @pytest.fixture(scope="session")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
-    root = tmp_path_factory.mktemp("data")
-    answer = json.loads(prepare(root).stdout.splitlines()[-1])
+def data(data_root: Path) -> Data:
+    answer = json.loads(prepare(data_root).stdout.splitlines()[-1])
     folder = Path(answer["data_dir"])
     meta = json.loads((folder / "meta.json").read_text())
     assert meta["sha256"] == answer["sha256"]
-    return Data(root, folder, meta)
+    return Data(data_root, folder, meta)
 
 
 @pytest.fixture(scope="session")

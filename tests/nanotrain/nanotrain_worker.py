@@ -66,7 +66,7 @@ class Subject:
         while len(data) < count:
             block = self.sock.recv(count - len(data))
             if not block:
-                raise EOFError(f"the subject hung up; exit status {self.process.wait(10)}")
+                raise EOFError(f"the subject hung up; exit status {self.process.wait(60)}")
             data += block
         return data
 
@@ -85,7 +85,7 @@ def subject(phase: str, folder: Path = SUBJECT) -> Iterator[Subject]:
         finally:
             ours.close()
             try:
-                process.wait(10)
+                process.wait(60)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -102,6 +102,11 @@ class Trained:
     elapsed_s: float
     progress: list[dict[str, Any]]
     returncode: int
+    budget_s: float
+
+    @property
+    def step_s(self) -> float:
+        return self.elapsed_s / self.summary["num_steps"]
 
 
 def train(data: Path, meta: Mapping[str, Any], budget_s: float, seed: int, folder: Path = SUBJECT) -> Trained:
@@ -115,8 +120,8 @@ def train(data: Path, meta: Mapping[str, Any], budget_s: float, seed: int, folde
         os.close(fd)
         header, checkpoint = it.expect("submit")
         elapsed_s = time.monotonic() - began
-        returncode = it.process.wait(20)
-    return Trained(checkpoint, header["summary"], elapsed_s, it.progress, returncode)
+        returncode = it.process.wait(60)
+    return Trained(checkpoint, header["summary"], elapsed_s, it.progress, returncode, budget_s)
 
 
 class Scorer:

@@ -54,7 +54,7 @@ class Told:
     def scrape(self) -> Samples:
         if self.port is None:
             self.port = self.metrics.serve(0)
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=60) as answer:
             families = list(text_string_to_metric_families(answer.read().decode()))
         assert all(family.name.startswith("regatta_") for family in families)
         return {(s.name, tuple(sorted(s.labels.items()))): s.value for family in families for s in family.samples}

@@ -7,7 +7,7 @@ import time
 import uuid
 
 import pytest
-from workers_support import Repository, alive, trial
+from workers_support import PATIENCE_S, Repository, alive, trial
 
 from workers.output import CappedLog
 from workers.run import run_trial
@@ -113,13 +113,13 @@ def test_python_is_the_workers_own(machine: Machine, repository: Repository) -> 
 def test_a_hanging_command_times_out_with_its_children(machine: Machine, repository: Repository) -> None:
     marker = uuid.uuid4().hex
     hangs = f"sh bench.sh; setsid sh -c 'sleep 600; : {marker}' & sleep 600"
-    found = run_trial(trial(repository, repository.base, CommandPlan(hangs), timeout_s=0.5), machine)
-    assert (found.outcome, found.reason) == (Outcome.TIMEOUT, "not over after timeout_s = 0.5 (during command)")
+    found = run_trial(trial(repository, repository.base, CommandPlan(hangs), timeout_s=2.0), machine)
+    assert (found.outcome, found.reason) == (Outcome.TIMEOUT, "not over after timeout_s = 2 (during command)")
     assert (alive(marker), found.reported) == ([], {})
-    assert found.wall_s < 3
+    assert found.wall_s < PATIENCE_S
 
 
-def test_a_cancelled_trial_ends_within_a_second(machine: Machine, repository: Repository) -> None:
+def test_a_cancelled_trial_ends_at_once(machine: Machine, repository: Repository) -> None:
     cancel, cancelled_at = Cancellation(), []
 
     class Listening(CappedLog):
@@ -130,7 +130,7 @@ def test_a_cancelled_trial_ends_within_a_second(machine: Machine, repository: Re
 
     spec = trial(repository, repository.base, CommandPlan("echo here; sleep 600"))
     found = run_trial(spec, machine, cancel=cancel, log=Listening())
-    assert time.monotonic() - cancelled_at[0] < 1.0
+    assert time.monotonic() - cancelled_at[0] < PATIENCE_S  # it sleeps for 600 s, and may for 120
     assert (found.outcome, found.reason) == (Outcome.CANCELLED, "cancelled during command")
 
 

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from workers_support import PATIENCE_S
 
 from workers.guardian.limits import Limits, watch_for
 from workers.output import CappedLog
@@ -36,7 +37,7 @@ def run(folder: Path, *argv: str, memory_mb: int = 4000, processes: int = 400, d
     limits = Limits(memory_mb, processes, disk_mb, str(folder))
     command = Command(argv, folder, {"PATH": os.environ["PATH"]}, folder, limits=limits)
     with ContainedProcess(command, CappedLog()) as process:
-        return process.wait(time.monotonic() + 30, None)
+        return process.wait(time.monotonic() + PATIENCE_S, None)
 
 
 def test_memory_is_that_of_all_processes_together(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from workers_support import PATIENCE_S
 
 from workers import sandbox
 from workers.output import CappedLog
@@ -36,7 +37,7 @@ def shell(tmp_path: Path, places: tuple[Path, Path, Path]) -> Shell:
         command = Command(("sh", "-c", script), tmp_path, environment, tmp_path, confinement=confinement)
         log = CappedLog()
         with ContainedProcess(command, log) as process:
-            exited = process.wait(time.monotonic() + 20, None)
+            exited = process.wait(time.monotonic() + PATIENCE_S, None)
         return exited, log.value().decode()
 
     return run
@@ -157,7 +158,7 @@ def test_a_sandbox_that_cannot_be_put_up_is_no_candidates_fault(tmp_path: Path, 
     confinement = Confinement(places[0], places[1], tmp_path / "was removed")
     command = Command(("true",), tmp_path, {"PATH": os.environ["PATH"]}, tmp_path, confinement=confinement)
     with ContainedProcess(command, CappedLog()) as process:
-        exited = process.wait(time.monotonic() + 20, None)
+        exited = process.wait(time.monotonic() + PATIENCE_S, None)
     assert exited.unconfined
 
 

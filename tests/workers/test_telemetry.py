@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from workers_support import PATIENCE_S
 
 from workers.telemetry import NoGpu, NvmlGpu, Recorder, cpu_name, open_gpu
 
@@ -66,7 +67,7 @@ def test_a_trial_is_sampled_and_its_energy_and_peak_memory_are_known() -> None:
     recorder = Recorder(open_gpu("0", nvml), period_s=0.001)
     assert recorder.energy_j == 0.0  # a trial that ends before it has the GPU has used nothing of it
     with recorder:
-        assert nvml.looked_thrice.wait(10)
+        assert nvml.looked_thrice.wait(PATIENCE_S)
     assert recorder.energy_j == pytest.approx(612.5)
     assert recorder.peak_vram_mb == pytest.approx(40_000.0)
     sample = recorder.samples[0]
@@ -78,7 +79,7 @@ def test_a_trial_is_sampled_and_its_energy_and_peak_memory_are_known() -> None:
 def test_counters_that_are_not_supported_are_none_and_the_others_are_there() -> None:
     nvml = RecordedNvml(unsupported=("nvmlDeviceGetTotalEnergyConsumption", "nvmlDeviceGetPowerUsage"))
     with Recorder(open_gpu("GPU-8f3c", nvml), period_s=0.001) as recorder:
-        assert nvml.looked_thrice.wait(10)
+        assert nvml.looked_thrice.wait(PATIENCE_S)
     assert recorder.energy_j is None
     assert recorder.samples[0].power_w is None
     assert recorder.samples[0].temperature_c == 63.0

@@ -10,7 +10,7 @@ import uuid
 from pathlib import Path
 
 import pytest
-from workers_support import Repository, alive, eventually
+from workers_support import PATIENCE_S, Repository, alive, eventually
 
 
 def by_hand(repository: Path, root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -80,9 +80,9 @@ def test_an_interruption_ends_the_candidate_and_is_exit_status_130(repository: R
     )  # fmt: skip
     with running:
         try:  # the worker, the guardian, the sandbox's two, the command and what it left behind
-            assert eventually(lambda: len(alive(marker)) >= 6, within_s=20)
+            assert eventually(lambda: len(alive(marker)) >= 6)
             running.send_signal(signal.SIGINT)
-            printed, _ = running.communicate(timeout=10)
+            printed, _ = running.communicate(timeout=PATIENCE_S)
         finally:
             running.kill()
     assert running.returncode == 130

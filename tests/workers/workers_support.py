@@ -16,6 +16,7 @@ from pathlib import Path
 from workers.trial import CommandPlan, TrainPlan, TrialSpec
 
 _numbers = itertools.count(1)
+PATIENCE_S = 60.0  # for what takes a moment on an idle machine: no test's verdict may hang on who else has the cores
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def trial(repository: Repository, commit: str, plan: CommandPlan | TrainPlan, **
         plan=plan,
         objective="t",
         seed=7,
-        timeout_s=30.0,
+        timeout_s=2 * PATIENCE_S,
         confined=True,
         bundle=repository.bundle(commit),
     )
@@ -104,7 +105,7 @@ def watched(marker: str) -> list[int]:
     return descriptors
 
 
-def all_end(processes: list[int], within_s: float) -> bool:
+def all_end(processes: list[int], within_s: float = PATIENCE_S) -> bool:
     """Whether all `watched` processes end in time."""
     deadline = time.monotonic() + within_s
     try:
@@ -114,7 +115,7 @@ def all_end(processes: list[int], within_s: float) -> bool:
             os.close(each)
 
 
-def eventually(condition: Callable[[], bool], within_s: float) -> bool:
+def eventually(condition: Callable[[], bool], within_s: float = PATIENCE_S) -> bool:
     """Whether the condition came true in time. For what no descriptor tells of."""
     deadline = time.monotonic() + within_s
     pause = threading.Event()

@@ -10,12 +10,21 @@ import subprocess
 KNOWN = {}
 
 
+def first_bytes(path):
+    """At once: to read the kernel's messages would wait for the next."""
+    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        return os.read(file, 4096)
+    finally:
+        os.close(file)
+
+
 def read(*paths):
     """What could be read of these files and folders, wild cards too."""
     found = []
     for path in (each for pattern in paths for each in (glob.glob(pattern) or [pattern])):
         with contextlib.suppress(OSError):
-            content = os.listdir(path) if os.path.isdir(path) else open(path, "rb").read(4096)
+            content = os.listdir(path) if os.path.isdir(path) else first_bytes(path)
             if content:
                 found.append(f"{path}: {content[:40]!r}")
     return found

@@ -107,9 +107,17 @@ class TickingNvml:
     NVML_CLOCK_SM, NVML_TEMPERATURE_GPU, nvmlMemory_v2 = 1, 0, 2  # noqa: N815
 
     def __init__(self, throttled: bool = False, processes: int = 3) -> None:
-        self.watts = 100.0
+        self.asked: list[str] = []
         self._throttled, self._processes = throttled, processes
-        self._seen_s, self._joules = time.monotonic(), 0.0
+        self._lock = threading.Lock()
+        self._watts, self._since_s, self._joules = 100.0, time.monotonic(), 0.0
+
+    def draw(self, watts: float) -> None:
+        """From now on; what was drawn until now is counted, whenever somebody looks."""
+        with self._lock:
+            now_s = time.monotonic()
+            self._joules += self._watts * (now_s - self._since_s)
+            self._watts, self._since_s = watts, now_s
 
     def __getattr__(self, name: str) -> Any:
         return lambda *_, **__: self._answer(name)
@@ -122,33 +130,36 @@ class TickingNvml:
             "nvmlDeviceGetCurrentClocksThrottleReasons": lambda: 0x40 if self._throttled else 0x1,
             "nvmlDeviceGetComputeRunningProcesses": lambda: [None] * self._processes,
         }
+        self.asked.append(name)
         if name not in answers:
             raise self.NVMLError("Not Supported")
         return answers[name]()
 
     def _millijoules(self) -> int:
-        passed_s = (time.monotonic() - self._seen_s) // 0.004 * 0.004
-        self._seen_s += passed_s
-        self._joules += self.watts * passed_s
-        return round(1e3 * self._joules)
+        with self._lock:
+            ticked_s = max(self._since_s, time.monotonic() // 0.004 * 0.004)
+            return round(1e3 * (self._joules + self._watts * (ticked_s - self._since_s)))
 
 
 class BusyTimer:
-    """A process at work: the GPU draws more until it is done."""
+    """A process at work: the GPU draws more until it is done, and for as long as it takes to be looked at often enough."""
 
     def __init__(self, nvml: TickingNvml, seconds: float) -> None:
         self._nvml, self._seconds = nvml, seconds
 
     def window(self, implementation: str, replays: int) -> None:
-        self._nvml.watts = 500.0
-        threading.Event().wait(self._seconds)
-        self._nvml.watts = 100.0
+        self._nvml.draw(500.0)
+        looks, pause = len(self._nvml.asked), threading.Event()
+        pause.wait(self._seconds)
+        while len(self._nvml.asked) < looks + 100:
+            pause.wait(0.01)
+        self._nvml.draw(100.0)
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Windows of a twentieth of their length."""
-    for name, value in (("LEAST_SPAN_S", 0.1), ("LEAST_TICKS", 10), ("SETTLING_S", 0.02), ("IDLE_S", 0.1)):
+    for name, value in (("LEAST_SPAN_S", 0.1), ("LEAST_TICKS", 10), ("SETTLING_S", 0.02), ("IDLE_S", 0.25)):
         monkeypatch.setattr(energy, name, value)
 
 
@@ -183,9 +194,8 @@ def test_real_shapes_are_metered_where_somebody_asks(quick: None) -> None:
 
 def test_nothing_is_metered_where_nobody_asks(quick: None) -> None:
     nvml = TickingNvml()
-    began = time.monotonic()
     assert [each.energy for each in measured(nvml, session(nvml, "latency_us"))] == [None, None]
-    assert time.monotonic() - began < 0.1
+    assert "nvmlDeviceGetTotalEnergyConsumption" not in nvml.asked
 
 
 def test_energy_that_decides_and_cannot_be_had_is_the_machines_fault(quick: None) -> None:
