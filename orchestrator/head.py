@@ -17,13 +17,14 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.campaign import Campaign, End
+from orchestrator.cluster import Cluster, reap
 from orchestrator.config import Config
 from orchestrator.events import EndState, Event, Note
 from orchestrator.metrics import Metrics
 from orchestrator.notebook.keeping import NotebookFile, knob_names
 from orchestrator.opening import Parts, open_parts
 from orchestrator.owned_directory import OwnedDirectory
-from orchestrator.pool import Cluster, Pool, reap
+from orchestrator.pool import Pool
 from orchestrator.run_directory import RunDirectory, RunDirectoryError
 from orchestrator.views.log import line_for
 

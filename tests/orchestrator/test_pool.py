@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import queue
-import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 from campaign_repository import with_files
 
-from orchestrator.pool import Cluster, Failed, Joined, Lost, Measured, Pool, PoolError
+from orchestrator.cluster import Cluster
+from orchestrator.pool import Failed, Joined, Lost, Measured, Pool
 from workers.trial import CommandPlan, TrialSpec
 
 
@@ -83,31 +82,3 @@ def test_where_kernels_are_timed_a_gpu_has_two_workers_who_live_and_die_together
     for kind in (Failed, Lost, Joined):  # the process comes back, and both workers with it
         assert sorted(each.worker for each in after if isinstance(each, kind)) == ["w0a", "w0b"]
     pool.close()
-
-
-def test_a_ray_that_does_not_come_up_is_tried_once_more(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    connect, failures = Cluster._connect, ["The current node timed out during startup."]
-
-    def connects(self: Cluster) -> None:
-        if failures:
-            raise Exception(failures.pop())  # noqa: TRY002  as Ray does
-        connect(self)
-
-    monkeypatch.setattr(Cluster, "_connect", connects)
-    cluster.start()
-    assert cluster.ray.is_initialized()
-    cluster.close()
-    failures += ["no", "no"]
-    with pytest.raises(PoolError, match=r"Ray did not start on this machine: no; .*regatta doctor"):
-        cluster.start()
-    assert cluster.ray is None
-
-
-def test_ray_comes_without_the_processes_that_nobody_here_has_a_use_for(cluster: Cluster) -> None:
-    cluster.start()
-    marked = str(cluster.temp_dir)
-    commands = [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]
-    ours = [command for command in commands if marked in command]
-    assert [command for command in ours if "gcs_server" in command]
-    assert [command for command in ours if "raylet" in command]
-    assert [command for command in ours if re.search(r"(dashboard/dashboard|monitor)\.py", command)] == []

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from workers_support import PATIENCE_S, Repository, alive, all_end, eventually, trial, watched
 
-from orchestrator.pool import Cluster
+from orchestrator.cluster import Cluster
 from workers.actor import WorkerInfo, remote_worker
 from workers.trial import CommandPlan, Outcome, TrialSpec
 from workers.workspace import MissingBaseError

@@ -37,6 +37,7 @@ from triton.runtime.jit import JITFunction
 
 from workers.kernel.cases import Case, ScalarInput, decode
 from workers.kernel.inputs import torch_dtype
+from workers.kernel.inside import quicker
 from workers.kernel.inside.line import Line, load_source
 from workers.kernel.inside.linking import Linker
 
@@ -51,7 +52,7 @@ def compile_cases(line: Line, backend: str, capability: int | str, warp_threads:
         triton.knobs.cache.dir = folder
         triton.knobs.cache.manager_class = _Cache
         triton.knobs.compilation.disable_line_info = True  # no instruction depends on it, and half of the text is about it
-        if backend == "cuda":
+        if backend == "cuda" and quicker.fits():
             Linker(llvm, Path(folder)).install(llvm)
         catcher.install()
         _warm_up()

@@ -6,6 +6,7 @@ kernel of this process that needs no more than that. The same functions are link
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,9 @@ class Linker:
         needed = frozenset(name for name in declared if not name.startswith("llvm."))  # those no library has
         for (of, functions), kept in self._kept.items():
             if of == libraries and needed <= functions:
-                self._link(module, [kept])
-                return
+                with contextlib.suppress(ValueError):  # not read back: the module is untouched then
+                    self._link(module, [kept])
+                    return
         self._link(module, paths)
         library = self._folder / f"linked-{len(self._kept)}.ll"
         library.write_text(taken_in(str(module)))

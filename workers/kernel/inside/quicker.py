@@ -2,6 +2,8 @@
 
 At each launch, and each call of a function within one (`tl.sum` is one), it searches `triton.language` for what to replace by
 its own. What that comes to is worked out here once, before anything of a candidate's is known, and set from then on.
+
+What is replaced is Triton's own, so a release that this was not tried with stays as it is: slower, and as right.
 """
 
 from __future__ import annotations
@@ -12,16 +14,25 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import triton
 import triton.language as tl
 from triton.runtime import interpreter
 from triton.runtime.interpreter import InterpretedFunction
 
+_TRIED_WITH = "3.7."
 _MODULES = {"language": tl, "core": tl.core}  # by which a kernel may know the language
 _Replacement = tuple[Any, str, Any]  # of an attribute: whose, which, by what
 
 
+def fits() -> bool:
+    """Whether this is a Triton whose inner parts are those that this and linking.py know."""
+    return bool(triton.__version__.startswith(_TRIED_WITH))
+
+
 def install() -> None:
     """In a process that has not launched anything yet."""
+    if not fits():
+        return
     replaced = {name: _replacements(name) for name in _MODULES}
     interpreter._patch_lang = _Patching(replaced).patch
     interpreter._get_np_dtype = _Dtypes(interpreter._get_np_dtype).of
