@@ -48,6 +48,7 @@ bench: setup
 	$(BIN)/python benchmarks/audits.py
 	$(BIN)/python benchmarks/proposals.py
 	$(BIN)/python benchmarks/kernel_gates.py
+	$(BIN)/python benchmarks/gates_ahead.py
 	$(BIN)/python benchmarks/kernels_cpu.py
 
 clean:

@@ -9,6 +9,7 @@ yet, hence several guesses. Both ways take turns, and each way's processes get r
 
 from __future__ import annotations
 
+import statistics
 import sys
 import tempfile
 import time
@@ -51,27 +52,22 @@ class StandIn:
 
 
 def main(trials: int) -> None:
-    raw: dict[str, dict[str, float]] = {}
+    shares: dict[str, dict[str, dict[str, float]]] = {}  # by seconds on the GPU, way and target
     for timed_s in TIMED_S:
-        shares: dict[str, list[float]] = {way: [] for way in WAYS}
+        of_these = shares[f"{timed_s:g}"] = {way: {} for way in WAYS}
         for name in TARGETS:
             for way, abreast in WAYS.items():
                 with tempfile.TemporaryDirectory(prefix="regatta-ahead-") as folder:
-                    shares[way].append(share_in_use(Path(folder), name, abreast, timed_s, trials))
-                print(f"{name}, {timed_s:g} s on the GPU, {way}: in use {shares[way][-1]:.0%}", flush=True)
-        raw[f"{timed_s:g} s"] = {
-            f"{way}, {name}": share for way, found in shares.items() for name, share in zip(TARGETS, found, strict=True)
-        }
+                    of_these[way][name] = share_in_use(Path(folder), name, abreast, timed_s, trials)
+                print(f"{name}, {timed_s:g} s on the GPU, {way}: in use {of_these[way][name]:.0%}", flush=True)
     found = {
-        f"in_use_{timed}_{way.replace(' ', '_')}": sum(share for key, share in shares.items() if key.startswith(way))
-        / len(TARGETS)
-        for timed, shares in ((key.replace(" ", "_"), value) for key, value in raw.items())
-        for way in WAYS
+        timed_s: {way: statistics.mean(by_target.values()) for way, by_target in ways.items()}
+        for timed_s, ways in shares.items()
     }
     claim = (
         "a GPU is not kept waiting by the gates: its share in use, by the seconds that a kernel has it (a stand-in for the GPU)"
     )
-    write("gates_ahead", claim, found, raw)
+    write("gates_ahead", claim, {"share_in_use_by_seconds_on_the_gpu": found}, shares)
 
 
 def share_in_use(folder: Path, name: str, abreast: int, timed_s: float, trials: int) -> float:

@@ -2,8 +2,9 @@
 
 Bare; `champion` is its HEAD, each candidate is a branch `candidate/<id>` (the losers too), stacks in finals are under
 `refs/regatta/stacks/`. The head writes objects and refs, never a working tree: worktrees belong to the workers, which get
-commits as bundles. Hooks, filters and the user's git configuration are off. Objects are written before the journal speaks of
-them and refs after, so `reconcile` can make the refs agree with the journal after a crash at any instant.
+commits as bundles. Hooks, filters and the user's git configuration are off. Objects are on the disk before the journal speaks
+of them and refs are written after, so `reconcile` can make the refs agree with the journal after a crash, or a power cut, at
+any instant.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import git
 from git.objects.fun import tree_entries_from_data
 from gitdb import IStream
 
+from orchestrator.durable import sync
 from orchestrator.target import Target, without_git_variables
 
 IDENTITY = git.Actor("Regatta", "regatta@localhost")
@@ -35,6 +37,7 @@ _ISOLATED = {
 _SETTINGS = (
     *(f"core.{name}={os.devnull}" for name in ("hooksPath", "attributesFile", "excludesFile")),
     *("core.fsmonitor=false", "core.protectHFS=true", "core.protectNTFS=true"),
+    "core.fsync=all",
     *("gc.auto=0", "protocol.allow=never", "protocol.file.allow=always"),
 )
 _FOLDER = 0o040000  # mode of a tree in a tree
@@ -68,6 +71,7 @@ class CampaignRepository:
         self._repo.git.set_persistent_git_options(c=list(_SETTINGS))
         self._bundle_of = lru_cache(maxsize=256)(self._bundle)
         self._files_of = lru_cache(maxsize=16)(self._files)
+        self._unsynced: list[Path] = []  # loose objects
         self._changed_between = lru_cache(maxsize=16)(self._changed)
 
     # -- making
@@ -226,7 +230,9 @@ class CampaignRepository:
         # By hand: GitPython's own would look into the user's settings for an encoding.
         who = f"{IDENTITY.name} <{IDENTITY.email}> {int(at)} +0000"
         text = f"tree {tree.hex()}\nparent {parent}\nauthor {who}\ncommitter {who}\n\n{message}"
-        return self._store("commit", text.encode()).hex()
+        commit = self._store("commit", text.encode()).hex()
+        self._sync()
+        return commit
 
     def _tree(self, tree: bytes | None, changes: Mapping[str, str | None]) -> bytes:
         """A copy of `tree` with `changes` in it; folders that become empty vanish."""
@@ -255,7 +261,17 @@ class CampaignRepository:
         return {str(name): (bytes(sha), mode) for sha, mode, name in read}
 
     def _store(self, kind: str, data: bytes) -> bytes:
-        return bytes(self._repo.odb.store(IStream(kind.encode(), len(data), BytesIO(data))).binsha)
+        stored = self._repo.odb.store(IStream(kind.encode(), len(data), BytesIO(data)))
+        name = stored.hexsha.decode()
+        self._unsynced.append(self.path / "objects" / name[:2] / name[2:])
+        return bytes(stored.binsha)
+
+    def _sync(self) -> None:
+        """Have the disk hold what was stored; what git had packed already is there."""
+        written = [path for path in self._unsynced if path.exists()]
+        for path in (*written, *{path.parent for path in written}, self.path / "objects"):
+            sync(path)
+        self._unsynced.clear()
 
     def set_ref(self, ref: str, commit: str) -> None:
         """Point `ref` at `commit`, whatever it was."""
@@ -277,6 +293,8 @@ class CampaignRepository:
         for ref, commit in wanted.items():
             if present.get(ref) == commit:
                 continue
+            if ref not in present:
+                (self.path / ref).unlink(missing_ok=True)  # a power cut may leave a file without content
             try:
                 self.set_ref(ref, commit)
             except (ValueError, git.BadName, OSError) as error:

@@ -230,3 +230,48 @@ def test_a_ref_moves_wherever_it_was(tmp_path: Path) -> None:
     for target in (tip, base):
         repository.set_ref(stack_ref("s0001"), target)
         assert git(repository.path, "rev-parse", stack_ref("s0001")) == target
+
+
+# -- a power cut
+
+
+def test_a_commit_is_on_the_disk_with_all_that_it_needs_before_anyone_hears_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository, base = with_files(tmp_path, {"src/a.py": "x = 1\n", "b.txt": "b"})
+    objects = repository.path / "objects"
+    before = set(objects.rglob("*"))
+    synced: list[Path] = []
+    fsync = os.fsync
+
+    def noting(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    repository.commit(base, {"src/a.py": "x = 2\n", "src/new/c.py": "c"}, "change", AT)
+    written = {path for path in objects.rglob("*") if path not in before}
+    files = {path for path in written if path.is_file()}
+    assert len(files) == 2 + 3 + 1  # texts, trees, the commit
+    assert {path.resolve() for path in files} <= set(synced)
+    folders = {path.parent.resolve() for path in files} | {objects.resolve()}
+    assert folders <= set(synced[len(files) :]), "names after what they name"
+
+
+def test_what_git_itself_stores_of_the_base_is_synced_too(tmp_path: Path) -> None:
+    repository, _ = with_files(tmp_path, {"a.py": "x = 1\n"})
+    assert repository._repo.git.config("core.fsync") == "all"
+
+
+@pytest.mark.parametrize("left", [b"", b"\0" * 41], ids=["nothing", "zeros"])
+def test_refs_that_a_power_cut_left_empty_are_mended_from_the_journal(tmp_path: Path, left: bytes) -> None:
+    repository, base = with_files(tmp_path, {"a.py": "x = 1\n"})
+    edited = repository.commit(base, {"a.py": "x = 2\n"}, "change", AT)
+    repository.set_ref(candidate_ref("c0001"), edited)
+    for ref in ("refs/heads/champion", candidate_ref("c0001")):
+        (repository.path / ref).write_bytes(left)
+    repository.close()
+    again = CampaignRepository(repository.path)
+    assert again.reconcile(base, {"c0001": edited}) == 2
+    assert git(repository.path, "rev-parse", "champion", candidate_ref("c0001")).split() == [base, edited]
+    git(repository.path, "fsck", "--strict")

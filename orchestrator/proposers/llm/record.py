@@ -9,7 +9,6 @@ key.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +16,7 @@ from typing import TypeVar
 import msgspec
 
 from orchestrator.config_text import ConfigError
+from orchestrator.durable import write_durably
 
 T = TypeVar("T")
 USAGE = "usage.jsonl"  # a line an answer, for who adds up tokens: what is missing there is in the answers
@@ -154,18 +154,7 @@ def to_replay(given: str, working_dir: Path, proposer: str, key: str) -> list[Ex
 
 
 def _write(path: Path, content: object) -> None:
-    data = msgspec.json.format(msgspec.json.encode(content), indent=1)
-    draft = path.with_name(f".{path.name}")
-    with draft.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    write_durably(path, msgspec.json.format(msgspec.json.encode(content), indent=1))
 
 
 def _read(path: Path, kind: type[T]) -> T | None:
