@@ -42,7 +42,7 @@ def test_no_file_that_a_candidate_can_open_has_held_out_text(
     searcher = (HERE / "candidates/searcher.py").read_text()
     content = searcher.replace("LINES = []", f"LINES = {json.dumps(secret_lines)}")
     commit = nanotrain.repository.commit(nanotrain.base, {"train.py": content}, "past the gates: the text is in the edit", 0.0)
-    happened = nanotrain.run(commit, timeout_s=120.0)
+    happened = nanotrain.run(commit, timeout_s=500.0)  # it reads the whole system: at the disk's pace
     found = [line for line in happened.log.splitlines() if line.startswith("LOOKED")]
     assert found, (happened.reason, happened.log[-1500:])
     looked = json.loads(found[0].removeprefix("LOOKED "))

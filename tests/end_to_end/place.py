@@ -18,7 +18,7 @@ import psutil
 from orchestrator.cli import main
 
 REGATTA = str(Path(sys.executable).with_name("regatta"))
-PATIENCE_S = 240.0  # with a head, on a machine that has others to serve; a test may take 300 s
+PATIENCE_S = 500.0  # with a head, on a machine that has others to serve; a test may take 600 s
 
 # The metric is the sum of four values and a little noise; a candidate may do anything in values.py.
 MEASURE = """
