@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable
 from dataclasses import dataclass, field
 
 from workers.output import CappedLog
@@ -59,6 +59,11 @@ class Standby:
                 waiting.append((kind, ready))
         if not is_kept:
             ready.end()
+
+    def count(self, names: Collection[str]) -> int:
+        """How many processes wait under any of these names."""
+        with self._lock:
+            return sum(len(waiting) for name, waiting in self._waiting.items() if name in names)
 
     def close(self) -> None:
         for name in list(self._waiting):

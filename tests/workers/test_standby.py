@@ -66,6 +66,21 @@ def test_what_has_died_meanwhile_is_not_taken(standby: Standby, node: NodeReposi
     assert standby.take("verifier", "a") is None
 
 
+def test_as_many_wait_under_a_name_as_trials_go_abreast(node: NodeRepository, tmp_path: Path) -> None:
+    standby = Standby(keeps=2)
+    three = [ready(node, tmp_path) for _ in range(3)]
+    for each in three:
+        standby.put("verifier", "a", each)
+    assert three[2].process.poll() is not None, "one more than can be of use is ended"
+    assert standby.count(("verifier", "champion")) == 2
+    assert standby.count(("champion",)) == 0
+    taken = {id(standby.take("verifier", "a")) for _ in range(2)}
+    assert taken == {id(each) for each in three[:2]}
+    assert standby.take("verifier", "a") is None
+    for each in three[:2]:
+        each.end()
+
+
 def test_closing_ends_all_that_wait(standby: Standby, node: NodeRepository, tmp_path: Path) -> None:
     both = [ready(node, tmp_path), ready(node, tmp_path)]
     for name, waiting in zip(("verifier", "candidate"), both, strict=True):

@@ -25,6 +25,7 @@ from workers.standby import Ready
 from workers.trial import Outcome
 
 _ROOT = Path(__file__).parents[2]  # of our own package, for the processes in the sandbox
+WITH_GPU = ("verifier", "timed", "baselines", "champion")  # names under which processes wait that have the GPU open
 _GIVING_WAY = ("nice", "-n", "5")
 _PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from workers.kernel.inside import {0}; {0}.main(*sys.argv[2:])"
 

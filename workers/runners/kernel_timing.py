@@ -24,7 +24,7 @@ from workers.kernel.cases import Case, Role
 from workers.kernel.clock import Timing, Window
 from workers.runners.kernel_energy import Energies
 from workers.runners.kernel_known import Known, known, patience
-from workers.runners.kernel_processes import Verifier, timer, verifier
+from workers.runners.kernel_processes import WITH_GPU, Verifier, timer, verifier
 from workers.runners.kernel_results import CHAMPION, KERNEL, Found, metrics, row
 from workers.runners.kernel_timer import Answer, Prepared, Refused, Timer, stopped
 from workers.runners.subject import violation
@@ -154,7 +154,8 @@ class _Stage:
         session = self._session
         with _ours("the ceilings"):
             memory = known(session, self._plan, baselines, self._device)
-        energies = Energies(session, timed, 3 if champion is None else 4)  # with the verifier
+        taking_part = 3 if champion is None else 4  # with the verifier
+        energies = Energies(session, timed, taking_part + session.machine.standby.count(WITH_GPU))
         names = [case.name for case in timed]
         offered = [name for name in baselines.implementations if name in self._plan.baselines or name not in _OF_OURS]
         found = []

@@ -15,6 +15,7 @@ from timed_target import PLAN, Target
 
 from workers.kernel import static_check
 from workers.run import run_trial, this_machine
+from workers.runners.kernel_processes import WITH_GPU
 from workers.session import Machine
 from workers.trial import Measurement, Outcome
 
@@ -62,6 +63,8 @@ def test_a_kernel_is_timed_in_turns_with_the_champion_and_the_baseline(worker: M
     assert len(timed.windows_us) == 4
     assert set(timed.baselines_us) == {"eager"}
     assert "energy_mj" not in found.measured
+    # The champion's process is ready for a later trial: on a GPU it is no stranger to one that has no champion beside it.
+    assert worker.standby.count(WITH_GPU) == len(WITH_GPU) == 4
 
 
 # Under the gates torch is deterministic, while a kernel is timed it is not: tricks that wait for the clock.
