@@ -13,6 +13,7 @@ import pytest
 from timed_target import Target
 
 from workers.output import CappedLog
+from workers.process import Command, ContainedProcess
 from workers.run import run_trial, this_machine
 from workers.runners import kernel_timing
 from workers.session import Machine, Session
@@ -84,16 +85,19 @@ def test_to_wait_for_the_gpu_is_on_nobodys_clock(worker: Machine, tmp_path: Path
         assert session.deadline == 1800.0
 
 
-def test_at_the_gates_no_process_sees_the_gpu(worker: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    target, started = Target(tmp_path / "target"), list[tuple[str, bool]]()
-    whole = Session.process
+def test_at_the_gates_no_process_sees_the_gpu_and_all_give_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = this_machine(tmp_path / "node", "0")
+    started = set[tuple[str, str, str]]()
 
-    def process(session: Session, argv: tuple[str, ...], *rest: Any, sees_gpu: bool = True, **more: Any) -> Any:
-        program = next(word for word in argv if "import" in word)
-        started.append((program.rpartition("import ")[2].partition(";")[0], sees_gpu))
-        return whole(session, argv, *rest, sees_gpu=sees_gpu, **more)
+    def noting(command: Command, *rest: Any) -> ContainedProcess:
+        program = next(word for word in command.argv if "import" in word)
+        started.add((program.rpartition("import ")[2].partition(";")[0], command.env["CUDA_VISIBLE_DEVICES"], command.argv[0]))
+        return ContainedProcess(command, *rest)
 
-    monkeypatch.setattr(Session, "process", process)
-    found = run_trial(target.spec(worker, gpus=1.0), worker)
-    assert found.outcome is Outcome.OK
-    assert set(started) == {("verifier", False), ("candidate", False), ("verifier", True), ("timing", True)}
+    monkeypatch.setattr("workers.session.ContainedProcess", noting)
+    found = run_trial(Target(tmp_path / "target").spec(worker, gpus=1.0), worker)
+    assert found.outcome is Outcome.OK, found.reason
+    at_gates = {(program, "", "nice") for program in ("verifier", "candidate")}
+    assert started == at_gates | {(program, "0", "python") for program in ("verifier", "timing")}
+    worker.lender.close()
+    worker.repository.close()
