@@ -36,7 +36,7 @@ _RAY_ENVIRONMENT = {
 _OBJECT_STORE_BYTES = 256 << 20  # measurements and bundles are small
 _LEAVING_PATIENCE_S = 30.0  # how long the actors of a former pool may take to end
 _LOOK_AGAIN_S = 0.05
-_TRIED_WITH = "2.60."
+_TRIED_WITH = "2.60."  # releases of Ray in which its attendants can be left out
 
 
 class PoolError(Exception):

@@ -6,7 +6,8 @@ shared memory and instructions are on record then, and `static_cost`, a stand-in
 which is never to be taken for a measurement.
 
 Both processes begin in workspaces of the base commit; the candidate's kernel.py travels in the question. They see no GPU and
-have ended before the trial asks for it, so that one trial may be at the gates while another one is timed (turn.py)."""
+have ended before the trial asks for it, so that one trial may be at the gates while another one is timed (turn.py).
+"""
 
 from __future__ import annotations
 
